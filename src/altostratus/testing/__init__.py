@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Public test kit: fakes, clock, power-cut tripper, conformance suites, personas."""
