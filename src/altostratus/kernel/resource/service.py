@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of a service: one page that names everything it consists of."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from altostratus.kernel.config import Section
+from altostratus.kernel.db import Tx
+from altostratus.kernel.errors import ApiError
+from altostratus.kernel.policy import Rule
+from altostratus.kernel.quota import Countable
+from altostratus.kernel.resource.declaration import Resource
+from altostratus.kernel.resource.lists import Style
+from altostratus.kernel.resource.operations import Op
+from altostratus.kernel.resource.versions import NoVersions, VersionScheme
+from altostratus.kernel.resource.view import guarded_fields, read_rule
+
+# (error, call or None) -> (content type, JSON-able body or bytes)
+Envelope = Callable[[ApiError, Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service.
+
+    type            official service type with underscores ("block_storage"); `catalog_type` if it differs
+    name            name in the catalog (nova, cinder ...)
+    path            where its newest API lies ("/compute/v2.1"); `root` is the part before the version
+    project_in_path the catalog URL ends in the project id (block storage)
+    envelope        fn(error, call) -> JSON of a refusal
+    subscriptions   (event prefix, fn(tx, cloud, event)) pairs
+    reports         (desired kind, fn(tx, cloud, report)) pairs: what agents observed
+    questions       read-only questions agents may ask: (name, fn(cloud, params) -> dict)
+    seeds           fn(tx, cloud), run at every start, idempotent: default rows
+    """
+
+    type: str
+    name: str
+    title: str
+    path: str
+    root: str
+    resources: tuple[type[Resource], ...]
+    envelope: Envelope
+    catalog_type: str | None = None
+    policy_namespace: str = ""
+    versions: VersionScheme = field(default_factory=NoVersions)
+    style: Style = Style()
+    project_in_path: bool = False
+    jobs: tuple[Any, ...] = ()
+    reconcilers: tuple[Any, ...] = ()
+    quotas: tuple[Countable, ...] = ()
+    options: tuple[type[Section], ...] = ()
+    rules: tuple[Rule, ...] = ()
+    subscriptions: tuple[tuple[str, Callable[..., None]], ...] = ()
+    reports: tuple[tuple[str, Callable[..., None]], ...] = ()
+    questions: tuple[tuple[str, Callable[..., dict[str, Any]]], ...] = ()
+    seeds: tuple[Callable[[Tx, Any], None], ...] = ()
+    classic_port: int | None = None
+
+    def operations(self) -> Iterator[Op]:
+        for resource in self.resources:
+            yield from resource.operations
+
+    def declared_rules(self) -> list[Rule]:
+        """Every rule its operations and guarded fields name, and the extra ones."""
+        found: dict[str, Rule] = {rule.name: rule for rule in self.rules}
+        for op in self.operations():
+            if op.rule and op.rule not in found:
+                same = [other for other in self.operations() if other.rule == op.rule]
+                operations = tuple(
+                    (other.method, self.path + (other.resource.path or "") + other.path) for other in same
+                )
+                words = op.doc or (op.handler.__doc__ if op.handler else None) or op.resource.__doc__ or op.rule
+                found[op.rule] = Rule(op.rule, op.persona.check, words.strip().splitlines()[0], operations)
+        for resource in self.resources:
+            for rule in _guard_rules(resource):
+                found.setdefault(rule.name, rule)
+        return list(found.values())
+
+
+def _guard_rules(resource: type[Resource]) -> Iterator[Rule]:
+    rules = {"r": read_rule(resource)}
+    rules |= {op.kind[0]: op.rule for op in resource.operations if op.kind in ("create", "update") and op.rule}
+    for letter, name in rules.items():
+        for guarded in guarded_fields(resource, letter) if name else ():
+            yield Rule(f"{name}:{guarded.wire}", "rule:context_is_admin", f"{guarded.wire} of a {resource.what}.")
