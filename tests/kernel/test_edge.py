@@ -50,7 +50,7 @@ def test_versions(cloud):
         ({"toy": {"name": "a", "bogus": 1}}, "bogus"),
         ({"toy": {"name": "a", "size": "1000"}}, "size"),
         ({"toy": {"name": "a", "size": "ten"}}, "size"),
-        ({"wrong": {}}, "toy"),
+        ({"wrong": {}}, "wrong"),
         ([], "object"),
         ("{", "JSON"),
     ],
