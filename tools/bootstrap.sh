@@ -24,7 +24,7 @@ step() { printf '==> %s\n' "$*" >&2; }
 
 fail() {
     printf 'alto: %s\n' "$@" >&2
-    if [[ -s $log_file ]]; then say "The last lines of the log ($log_file):" && tail -n 5 "$log_file" | sed 's/^/    /' >&2; fi
+    if [[ -s $log_file ]]; then say "What the log says ($log_file):" && { grep -i 'error' "$log_file" || cat "$log_file"; } | tail -n 5 | sed 's/^ */    /' >&2; fi
     exit 1
 }
 
@@ -225,7 +225,7 @@ show_count() {
     local line count=0
     while IFS= read -r line; do
         case $line in
-            Collecting* | Requirement\ already*) count=$((count + 1)) ;;
+            Collecting* | Processing* | Requirement\ already*) count=$((count + 1)) ;;
             Installing\ collected*) say "    installing" && continue ;;
             *) continue ;;
         esac
