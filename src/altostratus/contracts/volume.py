@@ -18,7 +18,8 @@ class VolumeSource(msgspec.Struct, frozen=True, kw_only=True):
 class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Desired kind `volume`. The driver grows the volume when `size_gib` grows; it never shrinks.
 
-    `export_token` and `export_path`: copy the content to an image file once (volume to image).
+    `backend` names one of the host's back ends; None is its first. `export_token` and `export_path`: copy
+    the content to an image file once (volume to image).
     """
 
     id: str
@@ -31,6 +32,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     export_format: str = "raw"
     # in use by a running guest, whose QEMU must do the resize instead
     attached_to: str | None = None
+    backend: str | None = None
 
 
 class SnapshotSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class SnapshotSpec(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     volume_id: str
     size_gib: int
+    backend: str | None = None
 
 
 class VolumeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +53,11 @@ class VolumeState(msgspec.Struct, frozen=True, kw_only=True):
     allocated_bytes: int = 0
     export_token: str | None = None
     export_size_bytes: int | None = None
+
+
+class SnapshotState(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    present: bool
 
 
 class BackendInfo(msgspec.Struct, frozen=True, kw_only=True):

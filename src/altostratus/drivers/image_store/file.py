@@ -98,7 +98,8 @@ class FileImageStore:
                     stored = self.write(image_id, source, expected_size=size, max_bytes=size)
                 os.unlink(path)
                 return stored
-            os.chmod(path, self._mode)
+            with contextlib.suppress(PermissionError):  # another user's file, which may be readable already
+                os.chmod(path, self._mode)
             stored = self._measure(image_id, path)
             os.replace(path, target)
             self._fsync_directory()
