@@ -7,7 +7,7 @@ inside a transaction. Effects outside the database are registered with `after_co
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -203,7 +203,7 @@ class Db:
                     conn.exec_driver_sql("ROLLBACK")
 
     @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self) -> Generator[Tx, None, None]:
         """Commits at the end, rolls back on any exception. Never nested: one thread, one writer."""
         if getattr(self._open_write, "busy", False):
             raise RuntimeError("a write transaction is already open in this thread; pass its Tx on instead")
@@ -214,7 +214,7 @@ class Db:
             self._open_write.busy = False
         tx.run_after_commit()
 
-    def _write(self) -> Iterator[Tx]:
+    def _write(self) -> Generator[Tx, None, Tx]:
         if self._writer is None:
             with self.engine.begin() as conn:
                 tx = Tx(conn, writable=True)

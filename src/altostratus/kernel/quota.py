@@ -34,11 +34,11 @@ class QuotaLock(Model):
 
 
 class Countable(NamedTuple):
-    """A resource under quota. `count` gives what a project uses now."""
+    """A resource under quota. `used` counts what a project uses now."""
 
     name: str
     default: int
-    count: Callable[[Tx, str], int] | None = None
+    used: Callable[[Tx, str], int] | None = None
     words: str = ""
 
 
@@ -59,7 +59,7 @@ class Quotas:
 
     def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
         return {
-            name: resource.count(tx, project_id) if resource.count else 0 for name, resource in self.resources.items()
+            name: resource.used(tx, project_id) if resource.used else 0 for name, resource in self.resources.items()
         }
 
     def _stored(self, tx: Tx, project_id: str) -> dict[str, int]:
@@ -85,7 +85,7 @@ class Quotas:
         self._lock(tx, project_id)
         limits = self.limits(tx, project_id)
         for name, units in wanted.items():
-            limit, count = limits.get(name, UNLIMITED), self.resources[name].count
+            limit, count = limits.get(name, UNLIMITED), self.resources[name].used
             if limit == UNLIMITED or units <= 0 or count is None:
                 continue
             used = count(tx, project_id)

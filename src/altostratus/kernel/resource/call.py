@@ -125,7 +125,7 @@ class Call:
         """One page of the resource's rows; `statement` replaces the plain select (filters still apply)."""
         if self.resource.row is None:
             raise TypeError(f"{self.resource.__name__} has no model")
-        chosen = statement if statement is not None else select(table_of(self.resource.row))
+        chosen: Any = statement if statement is not None else select(table_of(self.resource.row))
         style = self.service.style
         conditions = lists.filter_conditions(self.resource, self.query, style)
         chosen = self.scoped(chosen, listing=True)

@@ -18,7 +18,6 @@ Class attributes with a meaning:
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 from altostratus.kernel.db import Model
@@ -42,6 +41,8 @@ class Resource:
     default_sort: ClassVar[tuple[tuple[str, str], ...]] = ()
     fields: ClassVar[dict[str, Field]] = {}
     operations: ClassVar[tuple[Op, ...]] = ()
+    _fields_on: ClassVar[dict[tuple[str, Version | None], list[Field]]] = {}
+    readers: ClassVar[dict[Any, Any]] = {}
 
     def __init_subclass__(cls, path: str = "", one: str | None = None, many: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -52,6 +53,7 @@ class Resource:
             members |= {name: value for name, value in vars(kind).items() if isinstance(value, Field | Op)}
         cls.fields = {name: value for name, value in members.items() if isinstance(value, Field)}
         cls.operations = tuple(value for name, value in members.items() if isinstance(value, Op))
+        cls._fields_on, cls.readers = {}, {}
         for operation in cls.operations:
             operation.resource = cls
         if cls.load is not None:
@@ -61,7 +63,11 @@ class Resource:
 
     @classmethod
     def fields_on(cls, letter: str, version: Version | None) -> list[Field]:
-        return _fields_on(cls, letter, version)
+        known = cls._fields_on.get((letter, version))
+        if known is None:
+            shown = (field.at(version) for field in cls.fields.values())
+            known = cls._fields_on[letter, version] = [field for field in shown if field and letter in field.on]
+        return known
 
     @classmethod
     def request_schema(cls, letter: str, version: Version | None) -> dict[str, Any]:
@@ -96,9 +102,3 @@ class Resource:
     def unknown_members(cls, letter: str, version: Version | None, given: dict[str, Any]) -> dict[str, Any]:
         known = {field.wire for field in cls.fields_on(letter, version)}
         return {name: value for name, value in given.items() if name not in known}
-
-
-@lru_cache(maxsize=4096)
-def _fields_on(resource: type[Resource], letter: str, version: Version | None) -> list[Field]:
-    shown = (field.at(version) for field in resource.fields.values() if letter in field.on)
-    return [field for field in shown if field is not None and letter in field.on]

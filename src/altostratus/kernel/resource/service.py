@@ -18,6 +18,8 @@ from altostratus.kernel.resource.view import guarded_fields, read_rule
 
 # (error, call or None) -> (content type, JSON-able body or bytes)
 Envelope = Callable[[ApiError, Any], Any]
+ResourceType = type[Resource]
+SectionType = type[Section]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Service:
     title: str
     path: str
     root: str
-    resources: tuple[type[Resource], ...]
+    resources: tuple[ResourceType, ...]
     envelope: Envelope
     catalog_type: str | None = None
     policy_namespace: str = ""
@@ -50,7 +52,7 @@ class Service:
     jobs: tuple[Any, ...] = ()
     reconcilers: tuple[Any, ...] = ()
     quotas: tuple[Countable, ...] = ()
-    options: tuple[type[Section], ...] = ()
+    options: tuple[SectionType, ...] = ()
     rules: tuple[Rule, ...] = ()
     subscriptions: tuple[tuple[str, Callable[..., None]], ...] = ()
     reports: tuple[tuple[str, Callable[..., None]], ...] = ()
@@ -79,7 +81,7 @@ class Service:
         return list(found.values())
 
 
-def _guard_rules(resource: type[Resource]) -> Iterator[Rule]:
+def _guard_rules(resource: ResourceType) -> Iterator[Rule]:
     rules = {"r": read_rule(resource)}
     rules |= {op.kind[0]: op.rule for op in resource.operations if op.kind in ("create", "update") and op.rule}
     for letter, name in rules.items():

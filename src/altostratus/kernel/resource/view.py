@@ -2,7 +2,6 @@
 """From attributes to JSON members: a compiled list of readers per resource, version and rights."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from altostratus.kernel.resource.declaration import Resource
@@ -37,10 +36,13 @@ def _render_one(call: Any, readers: list[Reader], attributes: Any) -> dict[str, 
     return shown
 
 
-@lru_cache(maxsize=4096)
 def _readers(
     resource: type[Resource], version: Version | None, hidden: frozenset[str], only: tuple[str, ...]
 ) -> list[Reader]:
+    key = (version, hidden, only)
+    known: list[Reader] | None = resource.readers.get(key)
+    if known is not None:
+        return known
     readers: list[Reader] = []
     for field in resource.fields_on("r", version):
         if field.wire in hidden or (only and field.wire not in only):
@@ -50,6 +52,7 @@ def _readers(
             readers.append((field.wire, source, None, field.form))
         else:
             readers.append((field.wire, None, source, field.form))
+    resource.readers[key] = readers
     return readers
 
 
