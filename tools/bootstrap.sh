@@ -24,7 +24,7 @@ step() { printf '==> %s\n' "$*" >&2; }
 
 fail() {
     printf 'alto: %s\n' "$@" >&2
-    if [[ -s $log_file ]]; then say "What the log says ($log_file):" && { grep -i 'error' "$log_file" || cat "$log_file"; } | tail -n 5 | sed 's/^ */    /' >&2; fi
+    if [[ -s $log_file ]]; then say "What the log says ($log_file):" && { grep -iE 'error|^E: ' "$log_file" || cat "$log_file"; } | tail -n 5 | sed 's/^ */    /' >&2; fi
     exit 1
 }
 
@@ -177,8 +177,13 @@ if sys.version_info >= (3, 11):
 
 find_python() {
     local candidate answer newer=
+    # A named one is taken or refused, never replaced.
+    if [[ ${ALTO_PYTHON:-} ]]; then
+        answer=$(probe_python "$ALTO_PYTHON") && [[ $answer ]] && echo "${answer#* }"
+        return
+    fi
     # The distribution's own first: it is the same with and without sudo. Wrappers (pyenv) are resolved.
-    for candidate in ${ALTO_PYTHON:+"$ALTO_PYTHON"} /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
+    for candidate in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
         answer=$(probe_python "$candidate") && [[ $answer ]] || continue
         case $answer in
             3.1[123]\ *) echo "${answer#* }" && return 0 ;;
@@ -200,7 +205,7 @@ ensure_venv() {
     elif [[ -d $venv && -n $(ls -A -- "$venv") ]]; then
         fail "$venv is there but is no virtual environment. Move it away, or set ALTO_VENV to another place."
     fi
-    python=$(find_python) || fail "no Python 3.11 or newer with the venv module was found." \
+    python=$(find_python) || fail "no fit Python found${ALTO_PYTHON:+ by the name $ALTO_PYTHON}: it must be 3.11 or newer and have its venv module." \
         "Install it ('sudo apt-get install python3 python3-venv' on Debian 12 or newer and Ubuntu 24.04), or name one: ALTO_PYTHON=/path/to/python3.12 $0"
     step "Virtual environment: $venv with $("$python" --version)"
     "$python" -m venv --clear -- "$venv" >>"$log_file" 2>&1 </dev/null || fail "$(why_python_failed)"

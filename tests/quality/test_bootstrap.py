@@ -126,6 +126,14 @@ def test_a_python_is_found_and_named_by_its_real_path(checkout: Path) -> None:
     assert not path.is_symlink()
 
 
+def test_a_named_python_is_taken_or_refused(checkout: Path, tmp_path: Path) -> None:
+    assert bash(checkout, "find_python", ALTO_PYTHON="/usr/bin/python3").stdout.startswith("/")
+    assert bash(checkout, "find_python", ALTO_PYTHON="no-such-python").stdout == ""
+    shutil.rmtree(checkout / ".venv")
+    result = bash(checkout, f"log_file={tmp_path / 'log'}; ensure_venv", ALTO_PYTHON="no-such-python")
+    assert "by the name no-such-python" in result.stderr
+
+
 def test_developer_script_explains_itself(checkout: Path) -> None:
     assert "./dev COMMAND" in run(checkout / "dev", "help").stdout
     wrong = run(checkout / "dev", "frobnicate")
