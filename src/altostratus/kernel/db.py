@@ -59,7 +59,7 @@ class Json(TypeDecorator[Any]):
 class Model(DeclarativeBase):
     """Base of every table. Annotations: str 255 wide, dict and list as JSON."""
 
-    type_annotation_map = {str: String(255), dict[str, Any]: Json, list[Any]: Json, bool: Boolean}  # noqa: RUF012
+    type_annotation_map = {str: String(255), dict[str, Any]: Json, list[Any]: Json, bool: Boolean}
 
 
 def table_of(model: type[Model]) -> Table:

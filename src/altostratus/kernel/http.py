@@ -75,9 +75,10 @@ class Route:
         except IntegrityError as error:
             _log.info("%s conflicts with existing rows: %s", request.path, error.orig)
             self._refuse(response, Conflict("Another resource with these values exists already."), call, request_id)
-        except Exception as error:  # boundary: the one place where a request's bug ends
+        except Exception as error:  # noqa: BLE001  (boundary: the one place where a request's bug ends)
             _log.exception("%s %s failed (%s)", request.method, request.path, asked or request_id)
-            message = f"Unexpected API Error ({type(error).__name__}). See the log for {request_id}, or: alto trace {request_id}"
+            what = type(error).__name__
+            message = f"Unexpected API Error ({what}). See the log for {request_id}, or: alto trace {request_id}"
             self._refuse(response, ApiError(message), call, request_id)
 
     def _new_call(self, request: falcon.Request, values: tuple[str, ...]) -> Call:
@@ -203,9 +204,9 @@ def _send(response: falcon.Response, reply: Reply) -> None:
         response.set_header(name, value)
     if reply.stream is not None:
         response.content_type = reply.content_type or "application/octet-stream"
-        response.set_stream(reply.stream, reply.length) if reply.length is not None else setattr(  # type: ignore[func-returns-value]
-            response, "stream", reply.stream
-        )
+        response.stream = reply.stream  # type: ignore[assignment]
+        if reply.length is not None:
+            response.content_length = reply.length
     elif isinstance(reply.body, bytes):
         response.content_type = reply.content_type or "application/octet-stream"
         response.data = reply.body
@@ -277,12 +278,19 @@ def _routes(cloud: Cloud, service: Service) -> Iterable[Route]:
         prefix = service.root if whole.startswith("!") else service.path
         whole = prefix + whole.removeprefix("!")
         names = tuple(_NAME.findall(whole))
-        count = iter(range(len(names)))
-        template = _NAME.sub(
-            lambda found: "{v%d%s}" % (next(count), ":path" if found[0].endswith(":path}") else ""), whole
-        )  # noqa: B023, UP031
+        template = _numbered(whole)
         routes.setdefault(template, Route(cloud, service, template or "/")).add(op, names)
     return routes.values()
+
+
+def _numbered(path: str) -> str:
+    """The path with its names replaced by positions, so that two operations may name a place differently."""
+    parts = path.split("/")
+    for position, part in enumerate(parts):
+        found = _NAME.fullmatch(part)
+        if found:
+            parts[position] = f"{{v{position}{':path' if part.endswith(':path}') else ''}}}"
+    return "/".join(parts)
 
 
 def _falcon_resource(route: Route) -> Any:

@@ -74,7 +74,7 @@ class Policy:
 
     def __init__(self, rules: Iterable[Rule], path: Path | None = None) -> None:
         conf = cfg.ConfigOpts()
-        opts._register(conf)  # noqa: SLF001  (oslo.policy's documented way to set options without a file)
+        opts._register(conf)
         conf([], project="altostratus", default_config_files=[])
         self._path = path
         self._enforcer = policy.Enforcer(conf, policy_file=str(path) if path else "none.yaml", use_conf=True)

@@ -42,8 +42,26 @@ class Call:
     """
 
     __slots__ = (
-        "body", "cloud", "ctx", "extra", "headers", "host_url", "op", "params", "path", "query", "raw",
-        "reply_headers", "request_id", "resource", "row", "service", "stream", "tx", "version", "_may",
+        "_may",
+        "body",
+        "cloud",
+        "ctx",
+        "extra",
+        "headers",
+        "host_url",
+        "op",
+        "params",
+        "path",
+        "query",
+        "raw",
+        "reply_headers",
+        "request_id",
+        "resource",
+        "row",
+        "service",
+        "stream",
+        "tx",
+        "version",
     )  # fmt: skip
 
     def __init__(self, cloud: "Cloud", service: "Service", op: Op) -> None:

@@ -47,7 +47,7 @@ class Service:
     catalog_type: str | None = None
     policy_namespace: str = ""
     versions: VersionScheme = field(default_factory=NoVersions)
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
     project_in_path: bool = False
     jobs: tuple[Any, ...] = ()
     reconcilers: tuple[Any, ...] = ()

@@ -75,7 +75,8 @@ class Microversions:
             ) from None
         if self.minimum is None or self.maximum is None or not self.minimum <= version <= self.maximum:
             raise NotAcceptable(
-                f"Version {asked} is not supported by the API. Minimum is {self.minimum} and maximum is {self.maximum}.",
+                f"Version {asked} is not supported by the API. Minimum is {self.minimum} "
+                f"and maximum is {self.maximum}.",
                 kind="InvalidGlobalAPIVersion",
                 details={"max_version": str(self.maximum), "min_version": str(self.minimum)},
             )
