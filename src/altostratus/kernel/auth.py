@@ -63,6 +63,11 @@ class Context:
             "is_admin": self.is_admin,
             "is_admin_project": True,
             "service_roles": [],
+            # identity's rules ask `token.domain.id` and `token.project.domain.id`
+            "token": {
+                "domain": {"id": self.domain_id} if self.domain_id else {},
+                "project": {"domain": {"id": names.get("project_domain_id")}} if self.project_id else {"domain": {}},
+            },
         }
 
 

@@ -103,7 +103,9 @@ class Policy:
     def demand(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> None:
         """Raises Forbidden, naming the rule."""
         if not self.allows(rule, context, target):
-            raise Forbidden(f"Policy doesn't allow {rule} to be performed.", kind="PolicyNotAuthorized")
+            raise Forbidden(
+                f"Policy doesn't allow {rule} to be performed.", kind="PolicyNotAuthorized", details={"rule": rule}
+            )
 
     def describe(self, rule: str) -> str:
         """The check string that stands for `rule` now."""

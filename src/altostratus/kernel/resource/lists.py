@@ -181,7 +181,10 @@ def wrap(call: Any, resource: type[Resource], items: list[Any], page_ids: list[s
     many = resource.many or "items"
     body: dict[str, Any] = {many: items}
     if style.links == "keystone":
-        body["links"] = {"next": None, "self": call.url(), "previous": None}
+        following = _with(call.url_without_query(), call.query, page_ids[-1]) if more and page_ids else None
+        body["links"] = {"next": following, "self": call.url(), "previous": None}
+        if more:
+            body["truncated"] = True
     elif style.links == "glance":
         path = call.path
         body |= {"schema": f"/v2/schemas/{many}", "first": _with(path, call.query, None)}

@@ -28,6 +28,7 @@ class Service:
 
     type            official service type with underscores ("block_storage"); `catalog_type` if it differs
     name            name in the catalog (nova, cinder ...)
+    catalog_path    path of its catalog URLs, if it is neither `path` (microversioned) nor `root` (others)
     path            where its newest API lies ("/compute/v2.1"); `root` is the part before the version
     project_in_path the catalog URL ends in the project id (block storage)
     envelope        fn(error, call) -> JSON of a refusal
@@ -45,6 +46,7 @@ class Service:
     resources: tuple[ResourceType, ...]
     envelope: Envelope
     catalog_type: str | None = None
+    catalog_path: str | None = None
     policy_namespace: str = ""
     versions: VersionScheme = field(default_factory=NoVersions)
     style: Style = field(default_factory=Style)

@@ -14,6 +14,9 @@ from altostratus.kernel.resource.operations import Action, Op
 from altostratus.kernel.resource.versions import Version
 
 _LONGEST_SHOWN = 120
+_SECRET_WORDS = ("password", "secret", "adminpass", "blob")
+# keywords whose messages name members, not values
+_QUIET_KEYWORDS = ("required", "additionalProperties")
 
 
 def body_schema(op: Op, version: Version | None) -> dict[str, Any] | None:
@@ -89,17 +92,31 @@ def decode(data: bytes) -> Any:
 def _check(validator: Any, value: Any) -> None:
     for error in validator.iter_errors(value):
         where = "/".join(str(step) for step in error.instance_path)
-        shown = repr(error.instance)
-        if len(shown) > _LONGEST_SHOWN:
-            shown = shown[:_LONGEST_SHOWN] + "..."
-        reason = (
-            error.message if len(error.message) <= 2 * _LONGEST_SHOWN else error.message[: 2 * _LONGEST_SHOWN] + "..."
-        )
+        secret = _is_secret(where) or _holds_secret(error.instance)
+        shown = "(not shown)" if secret else _cut(repr(error.instance), _LONGEST_SHOWN)
+        reason = _cut(error.message, 2 * _LONGEST_SHOWN)
+        if secret and error.kind.name not in _QUIET_KEYWORDS:
+            reason = f"It breaks the rule {error.kind.name}."
         if where:
             raise BadRequest(
                 f"Invalid input for field/attribute {where}. Value: {shown}. {reason}", kind="InvalidInput"
             )
         raise BadRequest(f"Invalid input: {reason}", kind="InvalidInput")
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+def _holds_secret(value: Any) -> bool:
+    """Does the value carry a password somewhere? Then a refusal does not repeat it."""
+    if isinstance(value, dict):
+        return any(_is_secret(str(name)) or _holds_secret(inner) for name, inner in value.items())
+    return isinstance(value, list) and any(map(_holds_secret, value))
 
 
 def _demand_guarded(call: Call, letter: str, given: dict[str, Any]) -> None:

@@ -17,7 +17,11 @@ def render(call: Any, resource: type[Resource], rows: list[Any], *, only: tuple[
         return []
     loaded = resource.load(call, rows) if resource.load else [_attributes(row) for row in rows]
     readers = _readers(resource, call.version, _hidden(call, resource), only)
-    return [_render_one(call, readers, attributes) for attributes in loaded]
+    shown = [_render_one(call, readers, attributes) for attributes in loaded]
+    if resource.unknown == "keep" and "extra" in loaded[0]:
+        # members that clients made up come back beside the declared ones, never in their place
+        return [{**(attributes["extra"] or {}), **one} for attributes, one in zip(loaded, shown, strict=True)]
+    return shown
 
 
 def _attributes(row: Any) -> Any:
