@@ -137,10 +137,11 @@ apt_get() {
 
 # Reads apt's status lines (`pmstatus:package:percent:text`) and shows the percentage.
 show_percent() {
-    local kind percent shown=-20 text
+    local kind percent shown=-20 text before=
     while IFS=: read -r kind _ percent text; do
         percent=${percent%%.*}
         [[ $kind == *status && $percent =~ ^[0-9]+$ ]] || continue
+        [[ $kind == "$before" ]] || { before=$kind && shown=-20; }
         if [[ -t 2 ]]; then
             printf '\r    %3d %%  %-70.70s' "$percent" "$text" >&2
         elif ((percent >= shown + 20)); then
