@@ -200,6 +200,9 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
     states: dict[tuple[str, str], dict[str, Any]] = {}
 
 
+# A guest's HTTP request, already attributed to its network or router:
+# {"network_id" | "router_id", "ip", "method", "path", "headers", "body_base64"}
+# -> {"status": int, "headers": {name: value}, "body_base64": str}. Any exception is answered as 503.
 MetadataLookup = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -222,7 +225,15 @@ class NetworkDriver(Protocol):
         """Converge. `resync` looks at the machine again instead of trusting the memory of earlier
         passes, and removes what no spec names."""
 
-    def leases(self, network_id: str) -> list[dict[str, str]]: ...
+    def problems(self) -> list[str]:
+        """Sentences about what broke since the last pass (a helper process died, a namespace is
+        gone). Cheap enough for every few seconds; the answer to any problem is a pass with `resync`."""
+
+    def serve_metadata(self, lookup: MetadataLookup) -> None:
+        """Answer 169.254.169.254 in all networks and routers with `lookup` from now on."""
+
+    def leases(self, network_id: str) -> list[dict[str, str]]:
+        """DHCP leases: {"mac", "ip_address", "hostname", "expires_at_s"} (Unix time, "0" = never)."""
 
     def world_command(self, argv: list[str]) -> list[str]:
         """The command line that runs `argv` in the world namespace (for `alto ssh`)."""

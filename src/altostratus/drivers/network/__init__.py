@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network drivers: what turns a `NetworkWorld` into devices, filters and addresses."""
