@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server on this host as the driver holds it in memory, and what all operations share."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from altostratus.contracts.hypervisor import HypervisorError
+
+from .config import QemuConfig
+from .images import ImageCache
+from .probe import HostFacts, host_boot
+from .process import Children, Guest, kill, wait_end
+from .qmp import Monitor, MonitorError, MonitorLoop, MonitorLostError
+from .record import Record, ServerFiles
+
+_QUIT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Host:
+    """Everything about this host that operations need."""
+
+    config: QemuConfig
+    facts: HostFacts
+    cache: ImageCache
+    children: Children
+    loop: MonitorLoop
+    boot: str = field(default_factory=host_boot)
+
+
+@dataclass
+class Server:
+    """`lock` is held by whoever changes it. `hurry` is set to cut a wait for the guest short."""
+
+    id: str
+    files: ServerFiles
+    record: Record
+    on_event: Callable[[str], None]
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    hurry: threading.Event = field(default_factory=threading.Event)
+    guest: Guest | None = None
+    monitor: Monitor | None = None
+    sizes_bytes: dict[str, int] = field(default_factory=dict)
+
+    def store(self) -> None:
+        self.files.store(self.record)
+
+    def is_alive(self) -> bool:
+        return self.guest is not None and self.guest.is_alive()
+
+
+def get_monitor(host: Host, server: Server, timeout_s: float = 5.0) -> Monitor:
+    """The connected monitor of a living guest. Raises HypervisorError if QEMU does not answer."""
+    monitor = server.monitor
+    if monitor is not None and monitor.connected:
+        return monitor
+    monitor = Monitor(host.loop, os.fspath(server.files.monitor), server.on_event)
+    try:
+        monitor.connect(timeout_s)
+    except MonitorLostError as error:
+        raise HypervisorError(f"QEMU of server {server.id} does not answer; it is tried again.") from error
+    server.monitor = monitor
+    return monitor
+
+
+def runstate(host: Host, server: Server) -> str | None:
+    """QEMU's own word for what the guest does; None if there is no process."""
+    if not server.is_alive():
+        return None
+    try:
+        return str(get_monitor(host, server).execute("query-status")["status"])
+    except MonitorLostError:
+        return None if not server.is_alive() else "unknown"
+    except HypervisorError:
+        if not server.is_alive():
+            return None
+        raise
+
+
+def end_process(host: Host, server: Server) -> None:
+    """End QEMU now, its caches written back if it still listens. Raises HypervisorError if it will not die."""
+    guest, monitor = server.guest, server.monitor
+    # First forget it, so that a crash of ours in between does not make this look like a crash of the guest.
+    server.record.pid = None
+    server.store()
+    if guest is not None and guest.is_alive():
+        try:
+            monitor = get_monitor(host, server, timeout_s=2.0)
+            monitor.mute()
+            monitor.execute("quit")
+            wait_end(guest, _QUIT_TIMEOUT_S)
+        except (HypervisorError, MonitorError, MonitorLostError):
+            pass  # it is killed below
+        if not kill(guest):
+            raise HypervisorError(f"QEMU of server {server.id} (process {guest.pid}) cannot be killed; the host hangs.")
+    if monitor is not None:
+        monitor.close()
+    host.children.reap()
+    server.monitor = None
+    server.guest = None
