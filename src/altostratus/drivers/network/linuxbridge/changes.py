@@ -13,6 +13,7 @@ from altostratus.drivers.network.linuxbridge.execute import Command
 from altostratus.drivers.network.linuxbridge.model import HostPlan, Link, LinkKey, Route
 
 _ORDER = {"loopback": 0, "bridge": 1, "card": 2, "veth": 3, "tap": 4, "vxlan": 5, "ifb": 6, "vlan": 7, "end": 8}
+_DOOMED_GROUP = 7777
 _OUR_NAMES = ("tap", "ifb", "vr-", "vd-", "wh-", "br", "vl", "vxl")
 _DEFAULTS = {"default4": "0.0.0.0/0", "default6": "::/0"}
 NOBODY = "00:00:00:00:00:00"
@@ -70,6 +71,7 @@ def plan_changes(observed: HostPlan, wanted: HostPlan, settings: LinkSettings) -
         _create(changes, link, settings)
         if link.addresses or link.kind == "end":
             readdressed.add(link.netns)
+    changes.removals = {netns: _together(lines) for netns, lines in changes.removals.items()}
     _route_changes(changes, observed.routes, wanted.routes, readdressed - doomed)
     return changes
 
@@ -101,6 +103,16 @@ def _stays(link: Link, replaced: bool) -> bool:
 
 def _identity(link: Link) -> tuple[object, ...]:
     return (link.kind, link.vni, link.vlan, link.parent)
+
+
+def _together(removals: list[Command]) -> list[Command]:
+    """The kernel waits a moment after each deletion; of a whole group it deletes all at once."""
+    names = [line.text.removeprefix("link del ") for line in removals if line.text.startswith("link del ")]
+    if len(names) < 3:
+        return removals
+    others = [line for line in removals if not line.text.startswith("link del ")]
+    marks = [Command(f"link set {name} group {_DOOMED_GROUP}", tolerant=True) for name in names]
+    return [*others, *marks, Command(f"link del group {_DOOMED_GROUP}", tolerant=True)]
 
 
 def _removal(link: Link, settings: LinkSettings) -> Command:

@@ -55,10 +55,9 @@ STATIC_CHAINS = {
     ),
     "spoof_arp": ChainPlan(
         rules=(
-            "ether saddr != arp saddr ether drop",
-            "arp saddr ip 0.0.0.0 accept",
-            "iifname . ether saddr . arp saddr ip @src4 accept",
-            "iifname . ether saddr . arp saddr ip @src4n accept",
+            "iifname . arp saddr ether . arp saddr ip @src4 accept",
+            "iifname . arp saddr ether . arp saddr ip @src4n accept",
+            "arp saddr ip 0.0.0.0 iifname . arp saddr ether @macs accept",
             "drop",
         )
     ),

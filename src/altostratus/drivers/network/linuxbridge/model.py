@@ -31,8 +31,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A device. Only what is not None is compared and set; `addresses` are "10.0.0.1/24".
 
     A `foreign` device was made by others, a `card` is a real one. `peer` is the (namespace, name) of the
-    other half of a veth. `vni` and `remotes` belong to vxlan,
-    `vlan` and `parent` to vlan.
+    other half of a veth. `vni` and `remotes` belong to vxlan, `vlan` and `parent` to vlan.
     """
 
     netns: str
