@@ -55,8 +55,11 @@ class Settings:
         return list(self._sections.values())
 
 
-def load(path: Path | None, kinds: Iterable[type[Section]]) -> Settings:
-    """Read the file (None or missing: all defaults). Raises ConfigError with the key's name."""
+def load(path: Path | None, kinds: Iterable[type[Section]], *, only: bool = True) -> Settings:
+    """Read the file (None or missing: all defaults). Raises ConfigError with the key's name.
+
+    `only=False` leaves sections alone that are not among `kinds`: for processes that need few of them.
+    """
     raw: dict[str, Any] = {}
     if path is not None and path.exists():
         try:
@@ -64,7 +67,7 @@ def load(path: Path | None, kinds: Iterable[type[Section]]) -> Settings:
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     by_name = {kind.section_name: kind for kind in kinds}
-    for name in raw:
+    for name in raw if only else ():
         if name not in by_name:
             raise ConfigError(f"{path}: unknown section [{name}]." + _did_you_mean(name, by_name))
     return Settings(_convert(path, kind, raw.get(name, {})) for name, kind in by_name.items())

@@ -211,7 +211,7 @@ def _send(response: falcon.Response, reply: Reply) -> None:
         response.set_header(name, value)
     if reply.stream is not None:
         response.content_type = reply.content_type or "application/octet-stream"
-        response.stream = reply.stream  # type: ignore[assignment]
+        response.stream = reply.stream
         if reply.length is not None:
             response.content_length = reply.length
     elif isinstance(reply.body, bytes):
