@@ -186,5 +186,5 @@ def Ip(on: str, **options: Any) -> Field:  # noqa: N802
 
 
 def Computed(source: Callable[[Any, Any], Any], **options: Any) -> Field:  # noqa: N802
-    """Read-only, made by a function of (attributes, call)."""
+    """Read-only, made by a function of (attributes, call); `MISSING` leaves the member out."""
     return Field({}, "r", source=source, **options)

@@ -49,6 +49,8 @@ class Op:
     since, until    microversions
     public          True: needs no token
     stream          "in", "out" or "": bytes instead of JSON
+    beside          schemas of members that may stand beside the resource's own in a create or update body
+                    (handlers find them in `call.raw`)
     own_row         False: `{id}` does not name a row of the resource, so none is loaded first
     """
 
@@ -74,6 +76,7 @@ class Op:
         only: tuple[str, ...] = (),
         quota: str | None = None,
         target: Handler | None = None,
+        beside: dict[str, Any] | None = None,
         doc: str = "",
     ) -> None:
         self.method, self.path, self.rule, self.handler, self.status = method, path, rule, handler, status
@@ -83,6 +86,7 @@ class Op:
         self.since: Version | None = parse_version(since) if since else None
         self.until: Version | None = parse_version(until) if until else None
         self.own_row, self.only, self.quota, self.target, self.doc = own_row, only, quota, target, doc
+        self.beside = beside or {}
         self.name = ""
         self.resource: Any = None
 

@@ -31,7 +31,7 @@ def body_schema(op: Op, version: Version | None) -> dict[str, Any] | None:
         return inner
     return {
         "type": "object",
-        "properties": {resource.one: inner},
+        "properties": {resource.one: inner, **op.beside},
         "required": [resource.one],
         "additionalProperties": resource.unknown != "refuse",
     }

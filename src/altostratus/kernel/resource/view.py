@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from altostratus.kernel.resource.declaration import Resource
-from altostratus.kernel.resource.fields import Field
+from altostratus.kernel.resource.fields import MISSING, Field
 from altostratus.kernel.resource.versions import Version
 
 Reader = tuple[str, str | None, Callable[[Any, Any], Any] | None, Callable[[Any], Any] | None]
@@ -36,6 +36,8 @@ def _render_one(call: Any, readers: list[Reader], attributes: Any) -> dict[str, 
             shown[wire] = value if form is None or value is None else form(value)
         elif compute is not None:
             value = compute(attributes, call)
+            if value is MISSING:
+                continue
             shown[wire] = value if form is None or value is None else form(value)
     return shown
 

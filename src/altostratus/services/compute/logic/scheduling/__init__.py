@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler: small pure filters and weighers over host states."""
