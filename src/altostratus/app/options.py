@@ -22,9 +22,9 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR")] = "INFO"
     api_threads: Annotated[int, Meta(description="threads that serve requests", ge=1, le=256)] = 12
     job_workers: Annotated[int, Meta(description="threads that work on jobs", ge=1, le=64)] = 4
-    run_as_uid: Annotated[int, Meta(description="user id of the control process and of guests when started by root")] = (
-        61880
-    )
+    run_as_uid: Annotated[
+        int, Meta(description="user id of the control process and of guests when started by root")
+    ] = 61880
     hypervisor: Annotated[str, Meta(description="qemu or fake", pattern="^(qemu|fake)$")] = "qemu"
     network: Annotated[str, Meta(description="linuxbridge or fake", pattern="^(linuxbridge|fake)$")] = "linuxbridge"
     volume: Annotated[str, Meta(description="file or fake", pattern="^(file|fake)$")] = "file"

@@ -113,7 +113,7 @@ class Desired:
         tx.update(Revision, "desired", value=row.value + 1)
         return int(row.value) + 1
 
-    def show(self, tx: Tx, kind: str, id: str, host: str | None = None) -> Row[Any] | None:  # noqa: A002
+    def show(self, tx: Tx, kind: str, id: str, host: str | None = None) -> Row[Any] | None:
         return tx.find(DesiredRow, kind=kind, id=id, **({"host": host} if host else {}))
 
     def many(self, tx: Tx, kind: str, ids: Iterable[str]) -> dict[str, Row[Any]]:

@@ -21,7 +21,7 @@ _log = log.get("events")
 
 class EventRow(Model):
     __tablename__ = "events"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    __table_args__ = {"sqlite_autoincrement": True}
     sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     message_id: Mapped[str]
     event_type: Mapped[str]

@@ -39,7 +39,7 @@ class StepCall:
     project_id: str
     user_id: str
 
-    def observed(self, kind: str, id: str) -> dict[str, Any]:  # noqa: A002
+    def observed(self, kind: str, id: str) -> dict[str, Any]:
         """What the agent last reported of a desired row; empty if nothing."""
         row = self.tx.find(DesiredRow, kind=kind, id=id)
         return dict(row.observed or {}) if row is not None else {}

@@ -145,7 +145,7 @@ class Jobs:
     def wake(self) -> None:
         self._db.bus.wake(TOPIC)
 
-    def _on_report(self, tx: Tx, kind: str, id: str) -> None:  # noqa: A002
+    def _on_report(self, tx: Tx, kind: str, id: str) -> None:
         wait = table_of(JobWait).c
         waiting = tx.scalars(select(wait.job_id).where(wait.kind == kind, wait.id == id))
         if waiting:

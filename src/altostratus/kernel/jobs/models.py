@@ -67,7 +67,7 @@ class JobEvent(Model):
     """The log of a job's steps, for people (`alto trace`)."""
 
     __tablename__ = "job_events"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    __table_args__ = {"sqlite_autoincrement": True}
     sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(index=True)
     step: Mapped[str]

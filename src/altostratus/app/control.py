@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control process: APIs, jobs, events, reconcilers. It drops its privileges before anything else."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from altostratus.app import migrate
+from altostratus.app.assembly import assemble, seed
+from altostratus.app.files import ensure_passwords, owner_of
+from altostratus.app.host_link import HostLink
+from altostratus.app.openapi import openapi_documents
+from altostratus.app.options import CloudOptions, Paths, base_url
+from altostratus.app.sections import ALL_SECTIONS
+from altostratus.app.service_list import ALL_SERVICES
+from altostratus.contracts.image_store import ImageStore
+from altostratus.drivers.image_store.file import FileImageStore
+from altostratus.kernel import log
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.config import load
+from altostratus.kernel.http import build_app
+from altostratus.kernel.reconcilers import ReconcilerPool
+from altostratus.services.identity import public as identity
+
+_log = log.get("control")
+
+
+def build() -> Callable[..., Iterable[bytes]]:
+    """Everything of the control process; the factory that the HTTP server calls once in its worker."""
+    paths = Paths(Path(os.environ["ALTO_STATE"]))
+    settings = load(paths.config, ALL_SECTIONS)
+    options = settings[CloudOptions]
+    log.set_up(options.log_level, str(paths.logs / "control.log") if os.environ.get("ALTO_LOG_FILE") else None)
+    passwords = ensure_passwords(paths)
+    drop_privileges(*owner_of(options))
+    os.umask(0o022)
+    paths.control_pid.write_text(f"{os.getpid()}\n")
+    database_url = paths.database_url(options)
+    migrate.upgrade(database_url)
+    cloud = assemble(
+        ALL_SERVICES,
+        database_url=database_url,
+        settings=settings,
+        policy_dir=paths.policy,
+        job_workers=options.job_workers,
+    )
+    unknown = cloud.jobs.unfinished_unknown_steps()
+    if unknown:
+        sys.exit(
+            f"Unfinished jobs need steps that this release does not have: {', '.join(unknown)}. Finish them with the old one."
+        )
+    add_parts(cloud, paths)
+    link = HostLink(cloud.desired, questions(cloud))
+    cloud.add_part(HostLink, link)
+    with cloud.db.write() as tx:
+        identity.bootstrap(
+            cloud,
+            tx,
+            admin_password=passwords["admin"],
+            demo_password=passwords["demo"],
+            base_url=base_url(options),
+            region=options.region,
+        )
+    seed(cloud)
+    start(cloud, link, paths)
+    return build_app(cloud, openapi_documents(cloud))
+
+
+def drop_privileges(uid: int, gid: int) -> None:
+    """Become an ordinary user for good. Nothing to do when this process is one already."""
+    if os.geteuid() != 0 or uid == 0:
+        return
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def add_parts(cloud: Cloud, paths: Paths) -> None:
+    cloud.add_part(Paths, paths)
+    cloud.add_part(ImageStore, FileImageStore(paths.images))  # type: ignore[type-abstract]
+    cloud.authenticator = identity.TokenAuthenticator(cloud)
+
+
+def questions(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+    """What agents may ask, by name."""
+    found: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+    for service in cloud.all_services():
+        for name, answer in service.questions:
+            found[name] = lambda params, answer=answer: answer(cloud, params)  # type: ignore[misc]
+    return found
+
+
+def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
+    """Threads: the agents' socket, job workers, events, reconcilers."""
+    link.listen_unix(paths.host_socket)
+    cloud.jobs.take_over()
+    cloud.jobs.start_workers()
+    cloud.events.start()
+    pool = ReconcilerPool(cloud, [one for service in cloud.all_services() for one in service.reconcilers])
+    pool.start()
+    cloud.add_part(ReconcilerPool, pool)
+    _log.info("the control process serves %d services", len(list(cloud.all_services())))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parent of all processes of one cloud: serves the API port, keeps agent and console alive.
+
+Granian's main process holds the listening socket and starts the control process (its worker) again
+when that dies; a thread does the same for the agent and the console proxy. Nothing is lost while a
+process is away: requests wait in the socket's queue, work waits in the database, guests run on.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from granian.constants import Interfaces
+from granian.server import Server
+
+from altostratus.app.files import load_options, prepare_directories
+from altostratus.app.options import Paths
+from altostratus.kernel import clock, log
+
+_log = log.get("supervisor")
+_QUICKEST_RESTART_S = 0.5
+_SLOWEST_RESTART_S = 20.0
+
+
+class Child:
+    """A process that is started again when it ends, with growing pauses while it keeps failing."""
+
+    def __init__(self, name: str, argv: list[str], log_path: Path) -> None:
+        self.name, self._argv, self._log_path = name, argv, log_path
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep_alive, name=f"keep-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _keep_alive(self) -> None:
+        pause = _QUICKEST_RESTART_S
+        while not self._stopping.is_set():
+            started = clock.monotonic()
+            with self._log_path.open("ab") as output:
+                self._process = subprocess.Popen(
+                    self._argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                )
+            status = self._process.wait()
+            if self._stopping.is_set():
+                return
+            pause = _QUICKEST_RESTART_S if clock.monotonic() - started > 30 else min(2 * pause, _SLOWEST_RESTART_S)
+            _log.warning("%s ended with status %s; starting it again in %.1f s", self.name, status, pause)
+            self._stopping.wait(pause)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        self._stopping.set()
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def hold_lock(paths: Paths) -> IO[str]:
+    """The lock that only one supervisor of a state directory holds, with its pid inside. Raises BlockingIOError."""
+    handle = (paths.run / "supervisor.lock").open("a+")
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    handle.truncate(0)
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    return handle
+
+
+def main() -> int:
+    paths = Paths(Path(os.environ["ALTO_STATE"]))
+    options = load_options(paths)
+    log.set_up(options.log_level)
+    prepare_directories(paths, options)
+    try:
+        lock = hold_lock(paths)
+    except BlockingIOError:
+        _log.error("this cloud is running already (%s is locked)", paths.run / "supervisor.lock")
+        return 1
+    modules = {"agent": "altostratus.app.agent", "console": "altostratus.app.console_proxy"}
+    if not options.console_port:
+        del modules["console"]
+    children = [
+        Child(name, [sys.executable, "-m", module], paths.logs / f"{name}.log") for name, module in modules.items()
+    ]
+    for child in children:
+        child.start()
+    try:
+        server = Server(
+            "altostratus.app.control:build",
+            factory=True,
+            address=options.listen,
+            port=options.port,
+            interface=Interfaces.WSGI,
+            workers=1,
+            blocking_threads=options.api_threads,
+            backlog=2048,
+            http1_settings=None,
+            websockets=False,
+            log_access=False,
+            log_level="warning",
+            respawn_failed_workers=True,
+            respawn_interval=_QUICKEST_RESTART_S,
+            workers_kill_timeout=10,
+            process_name=None,
+        )
+        server.serve()
+    finally:
+        for child in children:
+            child.stop()
+        lock.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
