@@ -87,9 +87,9 @@ class AgentLoop:
         key = Key(report.kind, report.id)
         with self._changed:
             wanted = self._wanted.get(key)
-            if wanted is not None and wanted.spec is None and report.error is None:
-                if report.generation >= wanted.generation:
-                    self._wanted.pop(key, None)
+            gone = wanted is not None and wanted.spec is None and report.error is None
+            if gone and wanted is not None and report.generation >= wanted.generation:
+                self._wanted.pop(key, None)
             self._unsent[key] = report
             self._changed.notify_all()
 
@@ -129,8 +129,10 @@ class AgentRunner:
             self._threads.append(serve)
 
     def start(self) -> None:
-        for thing in (*self.loops, *self._threads):
-            thing.start()
+        for loop in self.loops:
+            loop.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop watching; guests and devices stay as they are."""

@@ -119,13 +119,15 @@ class HostLink(HostCalls):
         try:
             match frame.get("method"):
                 case "hello":
-                    return {"result": self.hello(params["host"], params["kinds"], params["facts"])}
+                    self.hello(params["host"], params["kinds"], params["facts"])
+                    return {"result": None}
                 case "watch":
                     changes = self.watch(params["host"], params["kinds"], params["since"], params["timeout_s"])
                     return {"result": msgspec.to_builtins(changes)}
                 case "report":
                     reports = msgspec.convert(params["reports"], list[Report])
-                    return {"result": self.report(params["host"], reports)}
+                    self.report(params["host"], reports)
+                    return {"result": None}
                 case "ask":
                     return {"result": self.ask(params["host"], params["question"], params["params"])}
             return {"error": f"there is no method {frame.get('method')}"}

@@ -40,8 +40,8 @@ class ReconcilerPool:
 
     def __init__(self, cloud: "Cloud", reconcilers: Iterable[Reconciler]) -> None:
         self._cloud = cloud
-        self.passes = {one.name: Passes() for one in (reconcilers := list(reconcilers))}
-        self._reconcilers = reconcilers
+        self._reconcilers = list(reconcilers)
+        self.passes = {one.name: Passes() for one in self._reconcilers}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcilers", daemon=True)
 
