@@ -52,6 +52,7 @@ class Op:
     beside          schemas of members that may stand beside the resource's own in a create or update body
                     (handlers find them in `call.raw`)
     own_row         False: `{id}` does not name a row of the resource, so none is loaded first
+    bulk            a create that also takes `{"<many>": [...]}`: `call.body` is then a list
     """
 
     kind = "op"
@@ -77,6 +78,7 @@ class Op:
         quota: str | None = None,
         target: Handler | None = None,
         beside: dict[str, Any] | None = None,
+        bulk: bool = False,
         doc: str = "",
     ) -> None:
         self.method, self.path, self.rule, self.handler, self.status = method, path, rule, handler, status
@@ -87,6 +89,7 @@ class Op:
         self.until: Version | None = parse_version(until) if until else None
         self.own_row, self.only, self.quota, self.target, self.doc = own_row, only, quota, target, doc
         self.beside = beside or {}
+        self.bulk = bulk
         self.name = ""
         self.resource: Any = None
 

@@ -29,6 +29,11 @@ def body_schema(op: Op, version: Version | None) -> dict[str, Any] | None:
     inner = resource.request_schema("c" if op.kind == "create" else "u", version)
     if resource.one is None:
         return inner
+    if op.bulk and resource.many:
+        several = {"type": "array", "items": inner, "minItems": 1}
+        properties = {resource.one: inner, resource.many: several}
+        one_of_them = {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+        return {"type": "object", "properties": properties, **one_of_them}
     return {
         "type": "object",
         "properties": {resource.one: inner, **op.beside},
@@ -66,14 +71,22 @@ def check_body(call: Call, payload: Any) -> None:
         call.body = payload[op.action] if isinstance(op, Action) else payload
         return
     letter = "c" if op.kind == "create" else "u"
+    if op.bulk and resource.many in payload:
+        call.body = [_parse(call, letter, given) for given in payload[resource.many]]
+        return
     given = payload if resource.one is None else payload[resource.one]
-    try:
-        call.body = resource.parse(letter, call.version, given)
-    except ValueError as error:
-        raise BadRequest(str(error), kind="InvalidInput") from None
+    call.body = _parse(call, letter, given)
     if resource.unknown == "keep":
         call.extra = resource.unknown_members(letter, call.version, given)
+
+
+def _parse(call: Call, letter: str, given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        values = call.resource.parse(letter, call.version, given)
+    except ValueError as error:
+        raise BadRequest(str(error), kind="InvalidInput") from None
     _demand_guarded(call, letter, given)
+    return values
 
 
 def check_query(call: Call) -> None:
