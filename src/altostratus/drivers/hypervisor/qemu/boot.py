@@ -12,8 +12,8 @@ from . import disks
 from .command import Parts, build_command
 from .config_drive import build_config_drive, content_hash
 from .devices import Properties, disk_device, disk_id, nic_device, nic_id, nic_netdev, plan_ports
-from .qmp import Monitor, MonitorLostError
-from .server import Host, Server, end_process
+from .qmp import MonitorLostError
+from .server import Host, Server, connect_monitor, end_process
 from .taps import open_tap
 
 _READY_TIMEOUT_S = 20.0
@@ -109,17 +109,16 @@ def _wait_ready(host: Host, server: Server) -> None:
     guest = server.guest
     assert guest is not None
     deadline = clock.monotonic() + _READY_TIMEOUT_S
-    while guest.is_alive() and clock.monotonic() < deadline:
-        if server.files.monitor.exists():
-            monitor = Monitor(host.loop, os.fspath(server.files.monitor), server.on_event)
+    # Whoever only looks at the server meanwhile must not take the one connection that QEMU serves.
+    with server.connecting:
+        while guest.is_alive() and clock.monotonic() < deadline:
             try:
-                monitor.connect(_READY_TIMEOUT_S)
+                if server.files.monitor.exists():
+                    connect_monitor(host, server, _READY_TIMEOUT_S)
+                    return
             except MonitorLostError:
                 pass  # bound but not listening yet, or it just died
-            else:
-                server.monitor = monitor
-                return
-        time.sleep(0.003)
+            time.sleep(0.003)
     ended = not guest.is_alive()
     end_process(host, server)
     told = last_words(server)

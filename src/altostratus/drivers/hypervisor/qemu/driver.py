@@ -21,7 +21,7 @@ from altostratus.kernel import clock, log
 from . import boot, disks, hotplug, power, snapshot, state
 from .config import QemuConfig
 from .images import ImageCache
-from .plan import Devices, Step, plan_server, stays_down
+from .plan import Devices, Step, plan_server
 from .probe import find_host_facts
 from .process import Children, Guest, kill, scan_guests
 from .qmp import MonitorError, MonitorLoop, MonitorLostError
@@ -189,10 +189,11 @@ class QemuHypervisor:
 
     def _remember_asks(self, server: Server, spec: ServerSpec) -> None:
         record = server.record
-        if not stays_down(spec, record) and spec.power == "stopped":
-            record.ended = record.ended_reason = None
         done = (spec.power, spec.power_token, spec.reboot_token)
-        if (record.power_done, record.power_token, record.reboot_token) != done:
+        asked_for_the_end = spec.power == "stopped" and record.ended is not None
+        if asked_for_the_end or (record.power_done, record.power_token, record.reboot_token) != done:
+            if asked_for_the_end:
+                record.ended = record.ended_reason = None
             record.power_done, record.power_token, record.reboot_token = done
             server.store()
 

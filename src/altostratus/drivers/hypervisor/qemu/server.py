@@ -32,13 +32,17 @@ class Host:
 
 @dataclass
 class Server:
-    """`lock` is held by whoever changes it. `hurry` is set to cut a wait for the guest short."""
+    """`lock` is held by whoever changes it, `connecting` while a monitor is made: QEMU serves only one.
+
+    `hurry` is set to cut a wait for the guest short.
+    """
 
     id: str
     files: ServerFiles
     record: Record
     on_event: Callable[[str], None]
     lock: threading.RLock = field(default_factory=threading.RLock)
+    connecting: threading.Lock = field(default_factory=threading.Lock)
     hurry: threading.Event = field(default_factory=threading.Event)
     guest: Guest | None = None
     monitor: Monitor | None = None
@@ -56,27 +60,34 @@ def get_monitor(host: Host, server: Server, timeout_s: float = 5.0) -> Monitor:
     monitor = server.monitor
     if monitor is not None and monitor.connected:
         return monitor
-    monitor = Monitor(host.loop, os.fspath(server.files.monitor), server.on_event)
+    if not server.connecting.acquire(timeout=timeout_s):
+        raise HypervisorError(f"QEMU of server {server.id} does not answer yet; it is tried again.")
     try:
-        monitor.connect(timeout_s)
+        return connect_monitor(host, server, timeout_s)
     except MonitorLostError as error:
         raise HypervisorError(f"QEMU of server {server.id} does not answer; it is tried again.") from error
-    server.monitor = monitor
+    finally:
+        server.connecting.release()
+
+
+def connect_monitor(host: Host, server: Server, timeout_s: float) -> Monitor:
+    """For the holder of `server.connecting`. Raises MonitorLostError."""
+    monitor = server.monitor
+    if monitor is None or not monitor.connected:
+        monitor = Monitor(host.loop, os.fspath(server.files.monitor), server.on_event)
+        monitor.connect(timeout_s)
+        server.monitor = monitor
     return monitor
 
 
 def runstate(host: Host, server: Server) -> str | None:
-    """QEMU's own word for what the guest does; None if there is no process."""
+    """QEMU's own word for what the guest does, "unknown" if it does not tell; None if there is no process."""
     if not server.is_alive():
         return None
     try:
         return str(get_monitor(host, server).execute("query-status")["status"])
-    except MonitorLostError:
-        return None if not server.is_alive() else "unknown"
-    except HypervisorError:
-        if not server.is_alive():
-            return None
-        raise
+    except (HypervisorError, MonitorError, MonitorLostError):
+        return "unknown" if server.is_alive() else None
 
 
 def end_process(host: Host, server: Server) -> None:

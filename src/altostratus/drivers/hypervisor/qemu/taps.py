@@ -78,7 +78,10 @@ def open_tap(nic: NicSpec) -> int:
 
 def _open(name: str) -> int:
     # Opening a tap that is not there would make one, outside every bridge and every rule.
-    socket.if_nametoindex(name)
+    try:
+        socket.if_nametoindex(name)
+    except OSError as error:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name) from error
     handle = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     try:
         request = struct.pack("16sH14x", name.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
