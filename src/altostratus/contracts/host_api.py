@@ -7,53 +7,20 @@ time, never work.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import msgspec
+from altostratus.kernel.wanted import Changes, Key, Report, Wanted
 
-
-class Key(NamedTuple):
-    """Name of one wanted row: the kind (`server`, `port`, ...) and the id of the resource."""
-
-    kind: str
-    id: str
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """One wanted row. `spec` is None when the thing must be absent."""
-
-    kind: str
-    id: str
-    generation: int
-    spec: dict[str, Any] | None
-
-    @property
-    def key(self) -> Key:
-        return Key(self.kind, self.id)
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent observed of one wanted row.
-
-    `generation` is the newest generation that the observation answers. `error` is None when the
-    machine matches that generation; otherwise a sentence for people (what failed, what to do).
-    `final` says that trying again cannot help (bad image, no such device), so a waiting job gives up
-    at once; a non-final error is retried by the agent until the job's own deadline.
-    """
-
-    kind: str
-    id: str
-    generation: int
-    state: dict[str, Any] = {}
-    error: str | None = None
-    final: bool = False
-
-
-class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of `watch`: all rows whose revision is above `since`, and the newest revision."""
-
-    revision: int
-    rows: list[Wanted]
+__all__ = [
+    "Agent",
+    "CallHandler",
+    "Changes",
+    "HostApi",
+    "Key",
+    "Report",
+    "ReportSink",
+    "Wanted",
+]
 
 
 class HostApi(Protocol):
@@ -73,6 +40,12 @@ class HostApi(Protocol):
 
     def ask(self, host: str, question: str, params: dict[str, Any]) -> dict[str, Any]:
         """A read-only question, such as `metadata`: may fail, changes nothing."""
+
+    def serve(self, host: str, calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+        """Answer these questions of the control process from now on, from threads of the transport."""
+
+    def close(self) -> None:
+        """End every wait of this object: they raise ConnectionError."""
 
 
 ReportSink = Callable[[Report], None]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's side of HostApi: transports to the control process."""
+"""How agents reach the control process: one protocol of length-prefixed JSON over a Unix socket or TLS."""
