@@ -74,6 +74,6 @@ def default_state_dir() -> Path:
 
 def base_url(options: CloudOptions) -> str:
     """Where clients find the cloud, without a trailing slash."""
-    host = "127.0.0.1" if options.listen in ("0.0.0.0", "::") else options.listen  # noqa: S104
+    host = "127.0.0.1" if options.listen in ("0.0.0.0", "::") else options.listen
     shown = f"[{host}]" if ":" in host else host
     return (options.public_url or f"http://{shown}:{options.port}").rstrip("/")

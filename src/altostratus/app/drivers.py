@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which driver stands behind which agent, by configuration."""
+
+from altostratus.agents.block_storage.agent import VolumeAgent
+from altostratus.agents.compute.agent import ComputeAgent
+from altostratus.agents.network.agent import NetworkAgent
+from altostratus.app.files import guests_of
+from altostratus.app.options import CloudOptions, Paths
+from altostratus.contracts.host_api import Agent, HostApi
+from altostratus.contracts.hypervisor import Hypervisor
+from altostratus.contracts.network import NetworkDriver, PhysicalNetwork
+from altostratus.contracts.volume import VolumeDriver
+from altostratus.drivers.hypervisor.fake import FakeHypervisor
+from altostratus.drivers.hypervisor.qemu.config import QemuConfig
+from altostratus.drivers.hypervisor.qemu.driver import QemuHypervisor
+from altostratus.drivers.network.fake import FakeNetworkDriver
+from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
+from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
+from altostratus.drivers.volume.fake import FakeVolumeDriver
+from altostratus.drivers.volume.file import FileVolumeDriver
+
+# The outside world of a single host: flat and vlan networks on `public` reach it.
+WORLD = PhysicalNetwork(name="public")
+
+
+def create_hypervisor(options: CloudOptions, paths: Paths) -> Hypervisor:
+    """Raises HypervisorError with a sentence when this host cannot run guests."""
+    if options.hypervisor == "fake":
+        return FakeHypervisor()
+    config = QemuConfig(instances_dir=paths.servers, base_cache_dir=paths.image_cache, run_as=guests_of(options))
+    return QemuHypervisor(config)
+
+
+def create_network_driver(options: CloudOptions, paths: Paths) -> NetworkDriver:
+    """Raises OSError or MissingTool with a sentence when this host cannot make networks."""
+    if options.network == "fake":
+        return FakeNetworkDriver()
+    config = LinuxBridgeConfig(cloud_tag=paths.tag, state_dir=paths.network, physical_networks=(WORLD,))
+    return LinuxBridgeDriver(config)
+
+
+def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDriver]:
+    if options.volume == "fake":
+        return [FakeVolumeDriver()]
+    return [FileVolumeDriver(str(paths.volumes), "file", owner=guests_of(options))]
+
+
+def create_agents(options: CloudOptions, paths: Paths, host: str, api: HostApi) -> dict[str, Agent]:
+    """The agents of this host by name."""
+    return {
+        "network": NetworkAgent(
+            create_network_driver(options, paths), lambda name, params: api.ask(host, name, params)
+        ),
+        "block_storage": VolumeAgent(create_volume_drivers(options, paths)),
+        "compute": ComputeAgent(create_hypervisor(options, paths)),
+    }

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `alto` command: a whole OpenStack cloud on this machine."""
+
+import typer
+
+from altostratus.cli import access, demo, doctor, image, jobs, lifecycle, trace
+
+app = typer.Typer(
+    name="alto",
+    help="A whole OpenStack cloud on this machine. Begin with: alto demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+app.command()(lifecycle.up)
+app.command()(lifecycle.down)
+app.command()(lifecycle.status)
+app.command()(lifecycle.logs)
+app.command()(demo.demo)
+app.command()(access.openrc)
+app.command("clouds-yaml")(access.clouds_yaml)
+app.command()(access.ssh)
+app.command()(trace.trace)
+app.command()(doctor.doctor)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(image.app, name="image")
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app()
