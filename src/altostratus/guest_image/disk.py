@@ -63,12 +63,15 @@ def write_root_partition(path: str, root: str, size_mib: int, toolbox: Toolbox) 
 
 def _set_owners(path: str, root: str, toolbox: Toolbox) -> None:
     """`mke2fs -d` keeps the owners of the builder, who need not be root: they are set in the image itself."""
-    wanted = {name: (0, 0) for name in _names_below(root)} if os.getuid() or os.getgid() else {}
+    wanted = dict.fromkeys(_names_below(root), (0, 0)) if os.getuid() or os.getgid() else {}
     wanted |= {owner.path: (owner.uid, owner.gid) for owner in OWNERS}
     script = os.path.join(os.path.dirname(path), "owners")
     with open(script, "w", encoding="utf-8") as file:
-        for name, (uid, gid) in wanted.items():
-            file.write(f'set_inode_field "{name}" uid {uid}\nset_inode_field "{name}" gid {gid}\n')
+        file.writelines(
+            f'set_inode_field "{name}" {field} {number}\n'
+            for name, owner in wanted.items()
+            for field, number in zip(("uid", "gid"), owner, strict=True)
+        )
     toolbox.run("debugfs", "-w", "-f", script, path)
 
 

@@ -15,18 +15,19 @@ from altostratus.guest_image.programs import Toolbox, libraries_of
 PASSWORD = "gocubsgo"
 _PASSWORD_SALT = "cirros"
 # In the archive: only what leads to the root disk; the second set only if the first finds none.
-_EARLY_MODULES = "virtio_pci virtio_blk ext4".split()
-_OTHER_DISK_MODULES = "virtio_scsi sd_mod nvme ahci ata_piix".split()
+_EARLY_MODULES = ("virtio_pci", "virtio_blk", "ext4")
+_OTHER_DISK_MODULES = ("virtio_scsi", "sd_mod", "nvme", "ahci", "ata_piix")
 _ROOT_MODULES = (
     *_EARLY_MODULES,
     *_OTHER_DISK_MODULES,
-    *"virtio_net virtio_rng virtio_balloon virtio_console button evdev sr_mod cdrom isofs".split(),
-    *"fat vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 8021q e1000 e1000e virtiofs 9pnet_virtio 9p".split(),
+    *("virtio_net", "virtio_rng", "virtio_balloon", "virtio_console", "button", "evdev", "sr_mod", "e1000", "e1000e"),
+    *("isofs", "fat", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8", "virtiofs", "9p", "9pnet_virtio"),
+    "8021q",
 )
 _DIRECTORIES = (
-    "boot dev etc/dropbear home/cirros mnt media opt proc root run srv sys tmp usr/bin usr/lib usr/local/bin var/lib/cloud "
-    "var/log var/spool/cron/crontabs"
-).split()
+    *("boot", "dev", "media", "mnt", "opt", "proc", "root", "run", "srv", "sys", "tmp", "home/cirros", "etc/dropbear"),
+    *("usr/bin", "usr/lib", "usr/local/bin", "var/lib/cloud", "var/log", "var/spool/cron/crontabs"),
+)
 # One directory for all programs: scripts may name them with any of the usual paths.
 _LINKS = {
     "bin": "usr/bin",
@@ -45,6 +46,7 @@ _PROGRAM_NAMES = {"bash": ("sh",), "mke2fs": ("mkfs.ext2", "mkfs.ext3", "mkfs.ex
 _AS_ROOT = "usr/lib/guest/as-root"
 _SUDO_GROUP = 27
 # Busybox is made to run with root's rights: it gives them up for all but ping, su, passwd and the like.
+_PROGRAM_MODE = 0o755
 _MODES = {"usr/bin/busybox": 0o4755, _AS_ROOT: 0o4750}
 
 
@@ -92,7 +94,6 @@ def build_root(directory: str, kernel: GuestKernel, toolbox: Toolbox) -> None:
     _write_modules(directory, kernel, load_modules(kernel, _ROOT_MODULES))
     _write_shadow(directory, toolbox)
     os.chmod(os.path.join(directory, "root"), 0o700)
-    os.chmod(os.path.join(directory, "tmp"), 0o1777)
 
 
 def _copy_own_files(source: Traversable, target: str) -> None:
@@ -132,7 +133,7 @@ def _merged(path: str) -> str:
 def _copy(source: str, target: str) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     shutil.copyfile(os.path.realpath(source), target)
-    os.chmod(target, 0o755)
+    os.chmod(target, _PROGRAM_MODE)
 
 
 def _link_busybox(directory: str, toolbox: Toolbox) -> None:
@@ -186,6 +187,6 @@ def _write_shadow(directory: str, toolbox: Toolbox) -> None:
     hashed = toolbox.run("openssl", "passwd", "-6", "-salt", _PASSWORD_SALT, PASSWORD).decode().strip()
     path = os.path.join(directory, "etc/shadow")
     with open(path, "w", encoding="utf-8") as file:
-        for name, word in (("root", "*"), ("daemon", "*"), ("nobody", "*"), ("cirros", hashed)):
-            file.write(f"{name}:{word}:19000:0:99999:7:::\n")
+        words = {"root": "*", "daemon": "*", "nobody": "*", "cirros": hashed}
+        file.writelines(f"{name}:{word}:19000:0:99999:7:::\n" for name, word in words.items())
     os.chmod(path, 0o600)
