@@ -20,6 +20,7 @@ from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import load
+from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.http import build_app
 from altostratus.kernel.reconcilers import ReconcilerPool
 from altostratus.services.identity import public as identity
@@ -54,6 +55,7 @@ def build() -> Callable[..., Iterable[bytes]]:
     add_parts(cloud, paths)
     link = HostLink(cloud.desired, questions(cloud))
     cloud.add_part(HostLink, link)
+    cloud.add_part(HostCalls, link)  # type: ignore[type-abstract]
     with cloud.db.write() as tx:
         identity.bootstrap(
             cloud,
