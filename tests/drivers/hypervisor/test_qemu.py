@@ -218,7 +218,9 @@ def test_guests_can_run_unprivileged(rig: QemuRig) -> None:
     rig.driver = QemuHypervisor(_as_nobody(rig.config))
     spec = make_spec(rig, nics=[rig.nic()])
     state = rig.driver.ensure_server(spec)
-    assert state.power == "running"
+    assert state.power == "running" and state.vnc is not None
+    vnc = Path(state.vnc).stat()
+    assert (vnc.st_uid, vnc.st_gid, vnc.st_mode & 0o777) == (65534, 1234, 0o660)
     status = Path(f"/proc/{rig.guest_pid(spec.id)}/status").read_text(encoding="ascii")
     assert "Uid:\t65534\t65534" in status and "Seccomp:\t2" in status
     assert rig.driver.ensure_server(msgspec.structs.replace(spec, power="suspended")).power == "suspended"
@@ -230,4 +232,9 @@ def test_guests_can_run_unprivileged(rig: QemuRig) -> None:
 
 
 def _as_nobody(config: QemuConfig) -> QemuConfig:
-    return QemuConfig(instances_dir=config.instances_dir, base_cache_dir=config.base_cache_dir, run_as=(65534, 65534))
+    return QemuConfig(
+        instances_dir=config.instances_dir,
+        base_cache_dir=config.base_cache_dir,
+        run_as=(65534, 65534),
+        console_group=1234,
+    )

@@ -48,6 +48,8 @@ def start(host: Host, server: Server, spec: ServerSpec, *, incoming: bool = Fals
         for tap in taps:
             os.close(tap)
     _wait_ready(host, server)
+    if host.config.console_group is not None:
+        _open_consoles(server, host.config.console_group)
     record = server.record
     record.pid, record.pid_start = server.guest.pid, server.guest.start
     record.started_at = clock.now()
@@ -84,6 +86,18 @@ def give_to_guest(server: Server, uid: int, gid: int) -> None:
     for entry in server.files.directory.iterdir():
         if entry.suffix not in {".json", ".tmp"}:
             os.chown(entry, uid, gid, follow_symlinks=False)
+
+
+def _open_consoles(server: Server, group: int) -> None:
+    """Let the console proxy, which has no privileges, connect."""
+    server.files.directory.chmod(0o711)
+    os.chown(server.files.run, -1, group)
+    server.files.run.chmod(0o750)
+    for path in (server.files.vnc, server.files.serial):
+        os.chown(path, -1, group, follow_symlinks=False)
+        # Only a socket that QEMU has bound is opened up, never what a link points to.
+        if path.is_socket() and not path.is_symlink():
+            path.chmod(0o660)
 
 
 def _parts(host: Host, server: Server, spec: ServerSpec, taps: list[int], incoming: bool) -> Parts:

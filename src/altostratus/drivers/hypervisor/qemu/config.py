@@ -14,6 +14,7 @@ class QemuConfig:
     base_cache_dir      images that overlays stand on; best on the file system of the image store (hard links)
     accel               "auto" uses KVM only after a real guest has run under it, else software emulation
     run_as              (uid, gid) that guests run as; None: the agent's own user
+    console_group       gid that may connect to the VNC and serial sockets besides root; None: nobody else
     reserved_memory_mib memory kept for the host itself
     tcg_cache_mib       translation cache of an emulated guest; more is faster and costs memory
     machine             QEMU machine type; only q35 is known to work with hot plug as done here
@@ -24,6 +25,7 @@ class QemuConfig:
     base_cache_dir: Path
     accel: Literal["auto", "kvm", "tcg"] = "auto"
     run_as: tuple[int, int] | None = None
+    console_group: int | None = None
     reserved_memory_mib: int = 512
     tcg_cache_mib: int = 64
     machine: str = "q35"
