@@ -23,15 +23,22 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message names the key and what to write instead."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _SectionType(msgspec.StructMeta):
+    """Lets a section say its name as a class argument (msgspec's own metaclass has a parameter of that name)."""
+
+    def __new__(
+        cls, class_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, *, name: str = "", **options: Any
+    ) -> Any:
+        made: Any = super().__new__(cls, class_name, bases, namespace, **options)
+        if name:
+            made.section_name = name
+        return made
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, metaclass=_SectionType):
     """Base of every section of the configuration file."""
 
     section_name: ClassVar[str] = ""
-
-    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if name:
-            cls.section_name = name
 
 
 S = TypeVar("S", bound=Section)
