@@ -31,3 +31,7 @@ app.add_typer(image.app, name="image")
 def main() -> None:
     """Entry point of the installed command."""
     app()
+
+
+if __name__ == "__main__":
+    main()
