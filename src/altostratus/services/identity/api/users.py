@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from altostratus.kernel import clock
+from altostratus.kernel.db import table_of
+from altostratus.kernel.errors import BadRequest, Unauthorized
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.fields import Id, Object, Text
+from altostratus.kernel.resource.operations import Create, Delete, List, Op, Reply, Show, Update
+from altostratus.services.identity import models, policies
+from altostratus.services.identity.api.declaring import (
+    ON_OR_UNSET,
+    Description,
+    Flag,
+    IdentityResource,
+    Links,
+    Name,
+    Options,
+    extra_members,
+    list_reply,
+    merged_options,
+)
+from altostratus.services.identity.api.targets import (
+    body_target,
+    domain_of_body,
+    list_target,
+    needed,
+    row_target,
+)
+from altostratus.services.identity.errors import not_found
+from altostratus.services.identity.logic import people
+from altostratus.services.identity.tokens import passwords
+
+_ERRAND = row_target("user", models.User)
+_SECRET = {"type": "string", "minLength": 1, "maxLength": passwords.LONGEST}
+
+
+class UserFields(IdentityResource, one="user", many="users"):
+    """What a user looks like, wherever users are listed."""
+
+    row = models.User
+    id = Id("rs")
+    name = Name(required=True)
+    domain_id = Text(1, 64, "crufs")
+    enabled = Flag("cruf", default=True)
+    description = Description()
+    default_project_id = Text(0, 64, "cru", nullable=True)
+    password = Text(1, passwords.LONGEST, "cu", nullable=True)
+    options = Options(
+        ignore_change_password_upon_first_use=ON_OR_UNSET,
+        ignore_password_expiry=ON_OR_UNSET,
+        ignore_lockout_failure_attempts=ON_OR_UNSET,
+        ignore_user_inactivity=ON_OR_UNSET,
+        lock_password=ON_OR_UNSET,
+        multi_factor_auth_enabled=ON_OR_UNSET,
+        multi_factor_auth_rules={
+            "type": ["array", "null"],
+            "items": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 16},
+            "maxItems": 64,
+        },
+    )
+    password_expires_at = Object("r", form=clock.iso_micro_z)
+    links = Links("/users")
+
+
+def list_users(call: Call) -> Reply:
+    return list_reply(call, select(table_of(models.User)).where(*expiry_conditions(call)))
+
+
+def expiry_conditions(call: Call) -> list[Any]:
+    """`password_expires_at=lt:2026-01-31T12:00:00Z`. Raises BadRequest."""
+    column = table_of(models.User).c.password_expires_at
+    comparisons = {
+        "lt": column.__lt__, "lte": column.__le__, "gt": column.__gt__, "gte": column.__ge__,
+        "eq": column.__eq__, "neq": column.__ne__,
+    }  # fmt: skip
+    found = []
+    for text in call.query.get("password_expires_at", []):
+        name, _, moment = text.partition(":")
+        try:
+            found.append(comparisons[name](clock.to_timestamp(clock.parse(moment))))
+        except (KeyError, ValueError):
+            raise BadRequest(
+                f"password_expires_at={text!r} is not understood; write lt, lte, gt, gte, eq or neq, a colon and a"
+                " time: lt:2026-01-31T12:00:00Z."
+            ) from None
+    return found
+
+
+def create_user(call: Call) -> Reply:
+    values = _columns(call, {}) | {"domain_id": domain_of_body(call)}
+    with call.cloud.db.write() as call.tx:
+        row = people.create_user(call.tx, call.cloud, values)
+        return Reply(201, {"user": call.render([row])[0]})
+
+
+def update_user(call: Call) -> Reply:
+    known = needed(call)
+    values = _columns(call, known.options)
+    with call.cloud.db.write() as call.tx:
+        row = call.tx.find(models.User, known.id)
+        if row is None:
+            raise not_found("user", known.id)
+        if "extra" in values:
+            values["extra"] = row.extra | values["extra"]
+        row = people.update_user(call.tx, call.cloud, row, values)
+        return Reply(200, {"user": call.render([row])[0]})
+
+
+def _columns(call: Call, options: dict[str, Any]) -> dict[str, Any]:
+    """The body as columns; the password is hashed here, outside any transaction."""
+    values = {name: value for name, value in call.body.items() if name != "password"}
+    if "password" in call.body:
+        password = call.body["password"]
+        values["password_hash"] = None if password is None else passwords.hash_password(password)
+    if "options" in values:
+        values["options"] = merged_options(options, values["options"])
+    extra = extra_members(call)
+    if extra or call.op.kind == "create":
+        values["extra"] = extra
+    return values
+
+
+def delete_user(call: Call) -> None:
+    people.delete_user(call.tx, call.cloud, needed(call).id)
+
+
+def change_password(call: Call) -> Reply:
+    """Everybody changes the own password with the old one; no token is asked."""
+    given = call.body["user"]
+    user_id = call.params["id"]
+    with call.cloud.db.read() as tx:
+        known = tx.find(models.User, user_id)
+    right = passwords.is_password(given["original_password"], known.password_hash if known is not None else None)
+    if known is None or not right or not known.enabled:
+        raise Unauthorized("The request you have made requires authentication.")
+    if known.options.get("lock_password"):
+        raise BadRequest("This user's password is locked. Ask an administrator to set a new one.")
+    new_hash = passwords.hash_password(given["password"])
+    with call.cloud.db.write() as tx:
+        row = tx.find(models.User, user_id)
+        if row is None or row.password_hash != known.password_hash:
+            raise Unauthorized("The request you have made requires authentication.")
+        people.update_user(tx, call.cloud, row, {"password_hash": new_hash})
+    return Reply(204)
+
+
+class User(UserFields, path="/users"):
+    """A user."""
+
+    index = List("identity:list_users", policies.LIST_READER, list_users, target=list_target())
+    create = Create("identity:create_user", policies.manager_of("target.user.domain_id"), create_user,
+                    tx="none", target=body_target("user"))  # fmt: skip
+    show = Show("identity:get_user", policies.USER_READER, needed, own_row=False, target=_ERRAND)
+    update = Update("identity:update_user", policies.manager_of("target.user.domain_id"), update_user,
+                    method="PATCH", tx="none", own_row=False, target=_ERRAND)  # fmt: skip
+    delete = Delete("identity:delete_user", policies.manager_of("target.user.domain_id"), delete_user,
+                    own_row=False, target=_ERRAND)  # fmt: skip
+    password_change = Op(
+        "POST", "/{id}/password", None, policies.ANYBODY, change_password, status=204, tx="none", public=True,
+        own_row=False,
+        body={
+            "type": "object",
+            "properties": {
+                "user": {
+                    "type": "object",
+                    "properties": {"original_password": _SECRET, "password": _SECRET},
+                    "required": ["original_password", "password"],
+                }
+            },
+            "required": ["user"],
+        },
+    )  # fmt: skip
+
+
+def list_group_users(call: Call) -> Reply:
+    group_id = needed_group(call)
+    user, member = table_of(models.User), table_of(models.GroupMember).c
+    statement = select(user).where(user.c.id.in_(select(member.user_id).where(member.group_id == group_id)))
+    return list_reply(call, statement.where(*expiry_conditions(call)))
+
+
+def needed_group(call: Call) -> str:
+    if call.row is None:
+        raise not_found("group", call.params["group_id"])
+    return str(call.row.id)
+
+
+def _membership_target(call: Call) -> dict[str, Any]:
+    user = row_target("user", models.User, "user_id")(call)
+    return user | row_target("group", models.Group, "group_id")(call)
+
+
+def _needed_pair(call: Call) -> tuple[str, str]:
+    group_id, user_id = needed_group(call), call.params["user_id"]
+    if call.tx.find(models.User, user_id) is None:
+        raise not_found("user", user_id)
+    return group_id, user_id
+
+
+def check_membership(call: Call) -> None:
+    group_id, user_id = _needed_pair(call)
+    if call.tx.find(models.GroupMember, group_id, user_id) is None:
+        raise not_found(f"user {user_id} in group", group_id)
+
+
+def add_membership(call: Call) -> None:
+    people.add_member(call.tx, call.cloud, *_needed_pair(call))
+
+
+def remove_membership(call: Call) -> None:
+    people.remove_member(call.tx, call.cloud, *_needed_pair(call))
+
+
+class GroupUser(UserFields, path="/groups/{group_id}/users"):
+    """A user as a member of a group."""
+
+    index = List("identity:list_users_in_group", policies.reader_of("target.group.domain_id"), list_group_users,
+                 target=row_target("group", models.Group, "group_id"))  # fmt: skip
+    check = Op("GET", "/{user_id}", "identity:check_user_in_group", policies.MEMBERSHIP_READER, check_membership,
+               status=204, target=_membership_target)  # fmt: skip
+    add = Op("PUT", "/{user_id}", "identity:add_user_to_group", policies.MEMBERSHIP_MANAGER, add_membership,
+             status=204, target=_membership_target)  # fmt: skip
+    remove = Op("DELETE", "/{user_id}", "identity:remove_user_from_group", policies.MEMBERSHIP_MANAGER,
+                remove_membership, status=204, target=_membership_target)  # fmt: skip

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identity's refusals, in upstream's words, and its envelope."""
+
+from http import HTTPStatus
+from typing import Any
+
+from altostratus.kernel.errors import ApiError, Conflict, Forbidden, NotFound
+
+
+def envelope(error: ApiError, _call: Any) -> dict[str, Any]:
+    """`{"error": {"code", "message", "title"}}`."""
+    message = error.message
+    if error.kind == "PolicyNotAuthorized" and isinstance(error.details, dict):
+        message = f"You are not authorized to perform the requested action: {error.details['rule']}."
+    return {"error": {"code": error.status, "message": message, "title": HTTPStatus(error.status).phrase}}
+
+
+def not_found(what: str, name: str) -> NotFound:
+    return NotFound(f"Could not find {what}: {name}.", kind=what.title().replace(" ", "") + "NotFound")
+
+
+def duplicate(what: str, name: str, domain_id: str | None = None) -> Conflict:
+    where = f" at domain ID {domain_id}" if domain_id else ""
+    return Conflict(f"Conflict occurred attempting to store {what} - Duplicate entry found with name {name}{where}.")
+
+
+def immutable(what: str, identifier: str, verb: str) -> Forbidden:
+    return Forbidden(
+        f"Cannot {verb} {what} {identifier}: its option 'immutable' is set. Set the option to false first."
+    )

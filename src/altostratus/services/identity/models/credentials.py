@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials that users keep here, and application credentials."""
+
+from typing import Any
+
+from sqlalchemy import Text, UniqueConstraint
+
+from altostratus.kernel.db import Mapped, Model, mapped_column
+
+
+class Credential(Model):
+    """A secret kept for a user (ec2, totp ...). `blob` is encrypted with the token keys' own ring."""
+
+    __tablename__ = "credentials"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    project_id: Mapped[str | None] = mapped_column(default=None)
+    type: Mapped[str]
+    encrypted_blob: Mapped[str] = mapped_column(Text)
+    extra: Mapped[dict[str, Any]]
+
+
+class ApplicationCredential(Model):
+    """A password of its own for a program, bound to one project and some of its owner's roles."""
+
+    __tablename__ = "application_credentials"
+    __table_args__ = (UniqueConstraint("user_id", "name", name="uq_application_credentials_name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    project_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    description: Mapped[str | None] = mapped_column(default=None)
+    secret_hash: Mapped[str]
+    expires_at: Mapped[str | None] = mapped_column(default=None)
+    unrestricted: Mapped[bool]
+    role_ids: Mapped[list[Any]]
+    created_at: Mapped[str]

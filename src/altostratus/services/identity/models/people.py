@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users, groups, and who is in which group."""
+
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint
+
+from altostratus.kernel.db import Mapped, Model, mapped_column
+
+
+class User(Model):
+    """A user. Tokens issued at or before `tokens_from` are void (password changed, user disabled)."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("domain_id", "name", name="uq_users_name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    domain_id: Mapped[str]
+    name: Mapped[str]
+    enabled: Mapped[bool]
+    description: Mapped[str | None] = mapped_column(default=None)
+    default_project_id: Mapped[str | None] = mapped_column(default=None)
+    password_hash: Mapped[str | None] = mapped_column(default=None)
+    password_expires_at: Mapped[str | None] = mapped_column(default=None)
+    tokens_from: Mapped[str] = mapped_column(default="")
+    options: Mapped[dict[str, Any]]
+    extra: Mapped[dict[str, Any]]
+    created_at: Mapped[str]
+
+
+class Group(Model):
+    """A set of users that roles are given to at once."""
+
+    __tablename__ = "identity_groups"
+    __table_args__ = (UniqueConstraint("domain_id", "name", name="uq_identity_groups_name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    domain_id: Mapped[str]
+    name: Mapped[str]
+    description: Mapped[str]
+    extra: Mapped[dict[str, Any]]
+
+
+class GroupMember(Model):
+    __tablename__ = "identity_group_members"
+    __table_args__ = (Index("ix_identity_group_members_user", "user_id"),)
+    group_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens are not stored; what is stored says which ones are void."""
+
+from altostratus.kernel.db import Mapped, Model, mapped_column
+
+
+class Revocation(Model):
+    """A revoked token, by its audit id, kept until it would have expired anyway."""
+
+    __tablename__ = "token_revocations"
+    audit_id: Mapped[str] = mapped_column(primary_key=True)
+    expires_at: Mapped[str] = mapped_column(index=True)
+
+
+class Revision(Model):
+    """One row, counted up by every change: other processes see by it that their cached tokens are old."""
+
+    __tablename__ = "identity_revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[int]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Default rules, with upstream's meaning: who is an administrator, a domain's manager, a system reader ...
+
+Targets are flat mappings under upstream's names (`target.user.domain_id`); see `api/targets.py`.
+"""
+
+from altostratus.kernel.policy import Rule
+
+ADMIN = "rule:admin_required"
+SYSTEM_READER = "(role:reader and system_scope:all)"
+ADMIN_OR_SYSTEM_READER = f"{ADMIN} or {SYSTEM_READER}"
+ANYBODY = "@"
+OWNER = "rule:owner"
+
+
+def reader_of(domain: str) -> str:
+    """Administrators, system readers, and readers of the domain that `domain` names in the target."""
+    return f"{ADMIN_OR_SYSTEM_READER} or (role:reader and domain_id:%({domain})s)"
+
+
+def manager_of(domain: str) -> str:
+    return f"{ADMIN} or (role:manager and domain_id:%({domain})s)"
+
+
+USER_READER = f"{reader_of('target.user.domain_id')} or user_id:%(target.user.id)s"
+PROJECT_READER = f"{reader_of('target.project.domain_id')} or project_id:%(target.project.id)s"
+USER_PROJECTS = f"{reader_of('target.user.domain_id')} or user_id:%(target.user.id)s"
+USER_GROUPS = f"{reader_of('target.user.domain_id')} or user_id:%(user_id)s"
+LIST_READER = reader_of("target.domain_id")
+MEMBERSHIP_READER = (
+    f"{ADMIN_OR_SYSTEM_READER}"
+    " or (role:reader and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
+)
+MEMBERSHIP_MANAGER = (
+    f"{ADMIN} or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
+)
+DOMAIN_READER = (
+    f"{ADMIN_OR_SYSTEM_READER} or token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s"
+)
+DOMAINS_READER = reader_of("target.domain.id")
+ROLE_READER = f"{ADMIN_OR_SYSTEM_READER} or (role:manager and rule:domain_managed_target_role)"
+ROLES_READER = f"{ADMIN_OR_SYSTEM_READER} or (role:manager and not domain_id:None)"
+TOKEN_CHECKER = f"{ADMIN_OR_SYSTEM_READER} or rule:token_subject"
+TOKEN_VALIDATOR = f"{ADMIN_OR_SYSTEM_READER} or rule:service_role or rule:token_subject"
+TOKEN_REVOKER = f"{ADMIN} or rule:token_subject"
+OWNER_READER = f"{ADMIN_OR_SYSTEM_READER} or {OWNER}"
+ADMIN_OR_OWNER = f"{ADMIN} or {OWNER}"
+CREDENTIAL_READER = f"{ADMIN_OR_SYSTEM_READER} or user_id:%(target.credential.user_id)s"
+CREDENTIAL_OWNER = f"{ADMIN} or user_id:%(target.credential.user_id)s"
+LIMIT_READER = (
+    f"{ADMIN_OR_SYSTEM_READER}"
+    " or domain_id:%(target.limit.domain_id)s or domain_id:%(target.limit.project.domain_id)s"
+    " or project_id:%(target.limit.project_id)s"
+)
+
+
+def _in_own_domain(role: str) -> str:
+    """The caller's domain owns both the actor and the target of an assignment."""
+    pairs = [
+        f"(role:{role} and domain_id:%(target.{actor}.domain_id)s and domain_id:%({place})s)"
+        for actor in ("user", "group")
+        for place in ("target.project.domain_id", "target.domain.id")
+    ]
+    return "(" + " or ".join(pairs) + ")"
+
+
+_OWN_OR_GLOBAL_ROLE = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
+GRANTS_READER = f"{ADMIN_OR_SYSTEM_READER} or {_in_own_domain('reader')}"
+GRANT_READER = f"{ADMIN_OR_SYSTEM_READER} or ({_in_own_domain('reader')} and {_OWN_OR_GLOBAL_ROLE})"
+GRANT_WRITER = (
+    f"{ADMIN} or ({_in_own_domain('admin')} and {_OWN_OR_GLOBAL_ROLE})"
+    f" or ({_in_own_domain('manager')} and rule:domain_managed_target_role)"
+)
+
+RULES = (
+    Rule("admin_required", "role:admin", "The cloud's administrators."),
+    Rule("service_role", "role:service", "Other services of the cloud."),
+    Rule("service_or_admin", "rule:admin_required or rule:service_role", "Other services, and administrators."),
+    Rule("owner", "user_id:%(user_id)s", "The user that the path names."),
+    Rule("admin_or_owner", "rule:admin_required or rule:owner", "Administrators, and the user that the path names."),
+    Rule("token_subject", "user_id:%(target.token.user_id)s", "The user that the subject token belongs to."),
+    Rule("admin_or_token_subject", "rule:admin_required or rule:token_subject", "Administrators, and that user."),
+    Rule(
+        "domain_managed_target_role",
+        "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s",
+        "Roles that the manager of a domain may give and take.",
+    ),
+    Rule(
+        "identity:check_token", TOKEN_CHECKER, "Check a token.", (("HEAD", "/identity/v3/auth/tokens"),)
+    ),
+    Rule(
+        "identity:validate_token", TOKEN_VALIDATOR, "Show a token.", (("GET", "/identity/v3/auth/tokens"),)
+    ),
+    Rule(
+        "identity:revoke_token", TOKEN_REVOKER, "Revoke a token.", (("DELETE", "/identity/v3/auth/tokens"),)
+    ),
+    Rule(
+        "identity:list_domain_roles", ADMIN_OR_SYSTEM_READER, "List a domain's own roles.",
+        (("GET", "/identity/v3/roles?domain_id={domain_id}"),),
+    ),
+    Rule("identity:get_domain_role", ADMIN_OR_SYSTEM_READER, "Show a domain's own role."),
+    Rule("identity:create_domain_role", ADMIN, "Create a role of one domain."),
+    Rule("identity:update_domain_role", ADMIN, "Change a domain's own role."),
+    Rule("identity:delete_domain_role", ADMIN, "Delete a domain's own role."),
+    Rule("identity:list_role_assignments_for_tree", LIST_READER, "List assignments of a project and all below it."),
+)  # fmt: skip
