@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
-from private_cloud import PrivateCloud  # noqa: E402
+from altostratus.testing.private_cloud import PrivateCloud
 
 SERVERS, PORTS, IMAGES, VOLUMES = 100, 200, 100, 100
 
