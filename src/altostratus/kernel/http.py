@@ -128,7 +128,7 @@ class Route:
                 raise Unauthorized("The request you have made requires authentication.")
             call.ctx = self.cloud.authenticator.authenticate(token)
         if op.stream == "in":
-            call.stream = request.bounded_stream
+            call.stream = _body_of(request)
         elif op.method in ("POST", "PUT", "PATCH", "DELETE"):
             payload = request.env.get("altostratus.json")
             payload = _read_json(request) if payload is None else payload
@@ -225,11 +225,16 @@ def _send(response: falcon.Response, reply: Reply) -> None:
         response.data = b""
 
 
+def _body_of(request: falcon.Request) -> Any:
+    """The body as a stream that ends. Chunked bodies have no length: then the server must say that it ends them."""
+    return request.stream if request.env.get("wsgi.input_terminated") else request.bounded_stream
+
+
 def _read_json(request: falcon.Request) -> Any:
     length = request.content_length
     if length is not None and length > MAX_BODY_BYTES:
         raise TooLarge(f"The body has {length} bytes; the most is {MAX_BODY_BYTES}.")
-    data = request.bounded_stream.read(MAX_BODY_BYTES + 1) if length != 0 else b""
+    data = _body_of(request).read(MAX_BODY_BYTES + 1) if length != 0 else b""
     if len(data) > MAX_BODY_BYTES:
         raise TooLarge(f"The body has more than {MAX_BODY_BYTES} bytes.")
     return validate.decode(data) if data.strip() else None

@@ -186,7 +186,8 @@ def wrap(call: Any, resource: type[Resource], items: list[Any], page_ids: list[s
         if more:
             body["truncated"] = True
     elif style.links == "glance":
-        path = call.path
+        # relative to the catalog's URL, as clients put the two together
+        path = call.path.removeprefix(call.service.root)
         body |= {"schema": f"/v2/schemas/{many}", "first": _with(path, call.query, None)}
         if more:
             body["next"] = _with(path, call.query, page_ids[-1])
