@@ -93,3 +93,9 @@ class ImageStoreError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class StagingArea(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that agents write finished image files into, on the file system of the image store."""
+
+    directory: str
