@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from altostratus.app.options import Paths
+
 CONFIG = """[cloud]
 port = {port}
 hypervisor = "{kind}"
@@ -36,6 +38,7 @@ class PrivateCloud:
         drivers = ("fake", "fake", "fake") if simulated else ("qemu", "linuxbridge", "file")
         text = CONFIG.format(port=self.port, kind=drivers[0], network=drivers[1], volume=drivers[2]) + config
         (self.state / "altostratus.toml").write_text(text)
+        self.paths = Paths(self.state)
         self.environment = os.environ | {"ALTO_STATE": str(self.state)}
         self.token = ""
         self.start_s = 0.0
