@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every change of identity says so: an event for those who listen, and a new revision for cached tokens."""
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx, table_of
@@ -19,7 +19,8 @@ def announce(tx: Tx, cloud: Cloud, event_type: str, resource_id: str) -> None:
 def void_cached_tokens(tx: Tx, cloud: Cloud) -> None:
     """This process looks tokens up again from the commit on, others within their `revision_check_s`."""
     revision = table_of(Revision)
-    if tx.update_where(Revision, revision.c.id == 1, value=revision.c.value + 1) == 0:
+    counted = tx.execute(update(revision).where(revision.c.id == 1).values(value=revision.c.value + 1))
+    if counted.rowcount == 0:
         tx.insert(Revision, id=1, value=1)
     tx.after_commit(lambda: cloud.bus.wake(TOPIC))
 
