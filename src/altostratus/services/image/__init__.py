@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""image: disk images that servers and volumes are made from."""

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How refusals of the image service look: a small HTML page, which its clients strip to the sentence."""
+
+from html import escape
+from typing import Any
+
+from altostratus.kernel.errors import ApiError
+
+
+def envelope(error: ApiError, call: Any) -> bytes:
+    """Bytes of the page."""
+    title = f"{error.status} {error.title}"
+    page = (
+        f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
+        f"  {escape(error.message, quote=False)}<br /><br />\n\n\n </body>\n</html>"
+    )
+    return page.encode()
