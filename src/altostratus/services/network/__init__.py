@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks, ports, routers, floating IPs and security groups (Neutron v2.0)."""
