@@ -7,7 +7,7 @@ others. `nft -f` is one transaction: all or nothing; the lines it complains abou
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from altostratus.drivers.network.linuxbridge.model import HOST, Owner
@@ -16,6 +16,8 @@ from altostratus.drivers.network.linuxbridge.netns import call_in_netns
 Tool = Literal["ip", "bridge", "tc"]
 TIMEOUT_S = 60.0
 _FAILED_LINE = re.compile(r"Command failed .*?:(\d+)\s*$")
+_TOO_LONG = "Message too long"
+_PART_LINES = 500
 _NFT_LINE = re.compile(r"^[^:\s]+:(\d+):\d+(?:-\d+)?: Error: (.*)$")
 
 
@@ -88,7 +90,32 @@ def _batch_failures(tool: Tool, stderr: str, commands: Sequence[Command]) -> lis
 
 
 def run_nft(netns: str, lines: Sequence[Command]) -> list[CommandFailure]:
-    """Load all lines as one transaction. An empty list means that all of it is in force."""
+    """Load all lines as one transaction. An empty list means that all of it is in force.
+
+    Without real root the kernel takes a limited amount at once; then it becomes several transactions,
+    of which the first closes what is not described yet.
+    """
+    failures = _load(netns, lines)
+    if len(failures) == 1 and _TOO_LONG in failures[0].sentence:
+        for part in _parts(lines):
+            failures = _load(netns, part)
+            if failures:
+                break
+    return failures
+
+
+def _parts(lines: Sequence[Command]) -> Iterator[list[Command]]:
+    part: list[Command] = []
+    for line in lines:
+        # within the braces of a statement nothing can be cut
+        if len(part) >= _PART_LINES and not line.text.startswith((" ", "}")):
+            yield part
+            part = []
+        part.append(line)
+    yield part
+
+
+def _load(netns: str, lines: Sequence[Command]) -> list[CommandFailure]:
     if not lines:
         return []
     text = "".join(line.text + "\n" for line in lines)

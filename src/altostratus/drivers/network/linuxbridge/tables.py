@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from altostratus.drivers.network.linuxbridge.execute import Command
 from altostratus.drivers.network.linuxbridge.model import HOST, Owner, SetPlan, TablePlan
 
+# a statement never exceeds this, so that a transaction can be cut between statements where it must be
+_MOST_ELEMENTS = 500
 _EMPTY = SetPlan(typed="", elements={})
 
 
@@ -80,5 +82,9 @@ def _elements(verb: str, where: str, name: str, owners: dict[str, Owner], elemen
     chosen = sorted(elements)
     if not chosen:
         return []
-    body = [Command(f"  {element},", owners.get(element, HOST)) for element in chosen]
-    return [Command(f"{verb} element {where} {name} {{"), *body, Command("}")]
+    lines: list[Command] = []
+    for start in range(0, len(chosen), _MOST_ELEMENTS):
+        lines.append(Command(f"{verb} element {where} {name} {{"))
+        lines += [Command(f"  {element},", owners.get(element, HOST)) for element in chosen[start:][:_MOST_ELEMENTS]]
+        lines.append(Command("}"))
+    return lines
