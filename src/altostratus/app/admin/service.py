@@ -9,7 +9,7 @@ from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import ApiError, NotFound
 from altostratus.kernel.events import EventRow
-from altostratus.kernel.jobs.models import ACTIVE, JobRow
+from altostratus.kernel.jobs.models import UNFINISHED, JobRow
 from altostratus.kernel.policy import ADMIN
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -24,13 +24,12 @@ def list_jobs(call: Call) -> Reply:
     table = table_of(JobRow)
     statement: Any = select(table).order_by(table.c.sequence.desc()).limit(_MOST)
     if call.query.get("all", ["false"])[-1] != "true":
-        statement = statement.where(table.c.state.in_(ACTIVE))
-    return Reply(200, {"jobs": [_job_view(call, row) for row in reversed(call.tx.rows(statement))]})
+        statement = statement.where(table.c.state.in_(UNFINISHED))
+    return Reply(200, {"jobs": [_job_view(row) for row in reversed(call.tx.rows(statement))]})
 
 
-def _job_view(call: Call, row: Any) -> dict[str, Any]:
-    known = call.cloud.jobs.known.get(row.kind)
-    step = known.steps[row.step].name if known and 0 <= row.step < len(known.steps) else ""
+def _job_view(row: Any) -> dict[str, Any]:
+    step = row.steps[row.step] if 0 <= row.step < len(row.steps) else ""
     names = (
         "id",
         "kind",
@@ -130,4 +129,5 @@ SERVICE = Service(
     resources=(JobsResource, Traces),
     envelope=envelope,
     policy_namespace="altostratus",
+    in_catalog=False,
 )

@@ -47,6 +47,7 @@ class Service:
     envelope: Envelope
     catalog_type: str | None = None
     catalog_path: str | None = None
+    in_catalog: bool = True
     policy_namespace: str = ""
     versions: VersionScheme = field(default_factory=NoVersions)
     style: Style = field(default_factory=Style)

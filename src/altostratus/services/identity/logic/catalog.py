@@ -56,7 +56,7 @@ def catalog_path(service: Service) -> str:
 def register_catalog(tx: Tx, cloud: Cloud, base_url: str, region: str = "RegionOne") -> None:
     """Enter every service of the cloud, with its three endpoints; a moved cloud gets its new URLs. Idempotent."""
     changed = ensure_region(tx, region)
-    for service in cloud.all_services():
+    for service in filter(lambda one: one.in_catalog, cloud.all_services()):
         service_type = catalog_type(service)
         service_id = _own_id("service", service_type)
         if tx.find(CatalogService, service_id) is None:
