@@ -15,17 +15,19 @@ from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.sections import ALL_SECTIONS
 from altostratus.app.service_list import ALL_SERVICES
-from altostratus.contracts.image_store import ImageStore
+from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
 from altostratus.drivers.image_store.file import FileImageStore
+from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import load
 from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.http import build_app
-from altostratus.kernel.reconcilers import ReconcilerPool
+from altostratus.kernel.reconcilers import Reconciler, ReconcilerPool
 from altostratus.services.identity import public as identity
 
 _log = log.get("control")
+_KEEP_S = 30 * 86400.0
 
 
 def build() -> Callable[..., Iterable[bytes]]:
@@ -50,7 +52,8 @@ def build() -> Callable[..., Iterable[bytes]]:
     unknown = cloud.jobs.unfinished_unknown_steps()
     if unknown:
         sys.exit(
-            f"Unfinished jobs need steps that this release does not have: {', '.join(unknown)}. Finish them with the old one."
+            f"Unfinished jobs need steps that this release does not have: {', '.join(unknown)}. "
+            "Finish them with the release that began them."
         )
     add_parts(cloud, paths)
     link = HostLink(cloud.desired, questions(cloud))
@@ -81,8 +84,16 @@ def drop_privileges(uid: int, gid: int) -> None:
 
 def add_parts(cloud: Cloud, paths: Paths) -> None:
     cloud.add_part(Paths, paths)
-    cloud.add_part(ImageStore, FileImageStore(paths.images))  # type: ignore[type-abstract]
+    cloud.add_part(ImageStore, FileImageStore(str(paths.images)))  # type: ignore[type-abstract]
+    cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
+    cloud.add_part(StagingArea, StagingArea(directory=str(paths.image_staging)))
     cloud.authenticator = identity.TokenAuthenticator(cloud)
+
+
+HOUSEKEEPING = (
+    Reconciler("jobs.prune", 3600, lambda cloud: cloud.jobs.prune(_KEEP_S)),
+    Reconciler("events.prune", 3600, lambda cloud: cloud.events.prune(_KEEP_S)),
+)
 
 
 def questions(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
@@ -100,7 +111,8 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     cloud.jobs.take_over()
     cloud.jobs.start_workers()
     cloud.events.start()
-    pool = ReconcilerPool(cloud, [one for service in cloud.all_services() for one in service.reconcilers])
+    own = [one for service in cloud.all_services() for one in service.reconcilers]
+    pool = ReconcilerPool(cloud, [*own, *HOUSEKEEPING])
     pool.start()
     cloud.add_part(ReconcilerPool, pool)
     _log.info("the control process serves %d services", len(list(cloud.all_services())))

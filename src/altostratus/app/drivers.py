@@ -4,15 +4,14 @@
 from altostratus.agents.block_storage.agent import VolumeAgent
 from altostratus.agents.compute.agent import ComputeAgent
 from altostratus.agents.network.agent import NetworkAgent
-from altostratus.app.files import guests_of
+from altostratus.app.files import guests_of, owner_of
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.contracts.host_api import Agent, HostApi
 from altostratus.contracts.hypervisor import Hypervisor
 from altostratus.contracts.network import NetworkDriver, PhysicalNetwork
 from altostratus.contracts.volume import VolumeDriver
-from altostratus.drivers.hypervisor.fake import FakeHypervisor
-from altostratus.drivers.hypervisor.qemu.config import QemuConfig
-from altostratus.drivers.hypervisor.qemu.driver import QemuHypervisor
+from altostratus.drivers.hypervisor.fake import FakeConfig, FakeHypervisor
+from altostratus.drivers.hypervisor.qemu import QemuConfig, QemuHypervisor
 from altostratus.drivers.network.fake import FakeNetworkDriver
 from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
 from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
@@ -26,9 +25,17 @@ WORLD = PhysicalNetwork(name="public")
 def create_hypervisor(options: CloudOptions, paths: Paths) -> Hypervisor:
     """Raises HypervisorError with a sentence when this host cannot run guests."""
     if options.hypervisor == "fake":
-        return FakeHypervisor()
-    config = QemuConfig(instances_dir=paths.servers, base_cache_dir=paths.image_cache, run_as=guests_of(options))
-    return QemuHypervisor(config)
+        return FakeHypervisor(FakeConfig(state_dir=paths.servers))
+    return QemuHypervisor(qemu_config(options, paths))
+
+
+def qemu_config(options: CloudOptions, paths: Paths) -> QemuConfig:
+    return QemuConfig(
+        instances_dir=paths.servers,
+        base_cache_dir=paths.image_cache,
+        run_as=guests_of(options),
+        console_group=owner_of(options)[1] if guests_of(options) else None,
+    )
 
 
 def create_network_driver(options: CloudOptions, paths: Paths) -> NetworkDriver:

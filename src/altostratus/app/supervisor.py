@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server import Server
 
 from altostratus.app.files import load_options, prepare_directories
@@ -107,7 +108,7 @@ def main() -> int:
             http1_settings=None,
             websockets=False,
             log_access=False,
-            log_level="warning",
+            log_level=LogLevels.warning,
             respawn_failed_workers=True,
             respawn_interval=_QUICKEST_RESTART_S,
             workers_kill_timeout=10,

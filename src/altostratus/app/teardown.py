@@ -12,12 +12,14 @@ from altostratus.app.options import Paths
 from altostratus.contracts.hypervisor import Hypervisor, HypervisorError
 from altostratus.kernel import log
 
+_POWER_BUTTON_S = 20.0
+
 
 def stop_guests(hypervisor: Hypervisor) -> None:
     """Every guest gets the power button, then the plug; wanted rows keep saying that it should run."""
     running = [one.id for one in hypervisor.list_servers() if one.power in ("running", "paused")]
     with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(hypervisor.halt_server, running))
+        list(pool.map(lambda server_id: hypervisor.halt_server(server_id, _POWER_BUTTON_S), running))
 
 
 def main() -> int:

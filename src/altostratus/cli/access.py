@@ -34,9 +34,8 @@ def openrc(user: UserArgument = "admin", project: ProjectArgument = "") -> None:
         values["OS_PASSWORD"] = known[user]
     lines = [f"export {name}={_quoted(value)}" for name, value in values.items()]
     if user not in known:
-        lines.append(
-            f'[ -n "${{OS_PASSWORD:-}}" ] || {{ printf "Password of {user}: " >&2; read -r OS_PASSWORD; export OS_PASSWORD; }}'
-        )
+        ask = f'printf "Password of {user}: " >&2; read -r OS_PASSWORD; export OS_PASSWORD'
+        lines.append(f'[ -n "${{OS_PASSWORD:-}}" ] || {{ {ask}; }}')
     typer.echo("\n".join(lines))
 
 
@@ -82,7 +81,7 @@ def ssh(
     world = ["ip", "netns", "exec", f"alto-{paths.tag}-world"]
     if os.geteuid() != 0:
         fail("entering the cloud's network namespace needs root. Run: sudo ./alto ssh ...")
-    os.execvp(world[0], [*world, *argv, f"{user}@{address}", *(command or [])])
+    os.execvp(world[0], [*world, *argv, f"{user}@{address}", *(command or [])])  # noqa: S606  (no shell is wanted)
 
 
 def _address_of(paths, options, server: str) -> str:  # type: ignore[no-untyped-def]
@@ -99,6 +98,7 @@ def _address_of(paths, options, server: str) -> str:  # type: ignore[no-untyped-
     floating = [one["addr"] for one in addresses if one.get("OS-EXT-IPS:type") == "floating"]
     if not floating:
         fail(
-            f"{server} has no floating IP. Give it one: openstack floating ip create public; openstack server add floating ip ..."
+            f"{server} has no floating IP. Give it one: openstack floating ip create public; "
+            f"openstack server add floating ip {server} ADDRESS"
         )
     return str(floating[0])

@@ -32,7 +32,7 @@ class Client:
         types = {"volume": ("volumev3", "block-storage"), "network": ("network",), "image": ("image",)}
         for name in types.get(service, (service,)):
             if name in self._urls:
-                base = self._urls[name].rstrip("/")
+                base: str = self._urls[name].rstrip("/")
                 version = {"network": "/v2.0", "image": "/v2"}.get(service, "")
                 return base + ("" if base.endswith(version) else version) + path
         raise ClientError(f"the catalog has no service {service}")

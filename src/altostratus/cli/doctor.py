@@ -4,17 +4,18 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from typing import NamedTuple
 
 import typer
 from rich.table import Table
 
+from altostratus.app.drivers import qemu_config
 from altostratus.app.files import in_user_namespace
-from altostratus.app.options import Paths
+from altostratus.app.options import CloudOptions, Paths
 from altostratus.cli.place import find_place, running_pid
 from altostratus.cli.screen import out
-from altostratus.drivers.hypervisor.qemu.probe import kvm_works
+from altostratus.contracts.hypervisor import HypervisorError
+from altostratus.drivers.hypervisor.qemu.probe import find_host_facts
 from altostratus.drivers.network.linuxbridge.probe import probe_kernel
 
 
@@ -41,7 +42,15 @@ _PROGRAMS = (
 def doctor() -> None:
     """Look at this host and say what the cloud will use, and what would give more."""
     paths, options = find_place()
-    findings = [*_programs(), _privileges(), _kvm(), *_network(paths), _disk(paths), _memory(), _running(paths)]
+    findings = [
+        *_programs(),
+        _privileges(),
+        _kvm(options, paths),
+        *_network(paths),
+        _disk(paths),
+        _memory(),
+        _running(paths),
+    ]
     table = Table("", "what", "found", "for more")
     for one in findings:
         table.add_row("[green]ok[/green]" if one.good else "[yellow]--[/yellow]", one.what, one.found, one.more)
@@ -66,14 +75,17 @@ def _privileges() -> Finding:
     return Finding("privileges", "an ordinary user: no networks or guests", False, "sudo ./alto ...")
 
 
-def _kvm() -> Finding:
-    if not Path("/dev/kvm").exists():
-        return Finding(
-            "KVM", "no /dev/kvm; guests are emulated (TCG, slower)", False, "enable virtualisation in the firmware"
-        )
-    if kvm_works():
-        return Finding("KVM", "a test guest ran; guests use it", True)
-    return Finding("KVM", "/dev/kvm is there but no guest runs under it; guests are emulated (TCG, slower)", False)
+def _kvm(options: CloudOptions, paths: Paths) -> Finding:
+    try:
+        facts = find_host_facts(qemu_config(options, paths))
+    except (HypervisorError, OSError) as error:
+        return Finding("guests", str(error), False)
+    words = f"QEMU {facts.version}, {facts.accelerator}"
+    if facts.accelerator == "kvm":
+        return Finding("guests", f"{words}: a test guest ran under KVM", True)
+    return Finding(
+        "guests", f"{words} (slower): {facts.accelerator_reason}", False, "a host whose CPU virtualisation works"
+    )
 
 
 def _network(paths: Paths) -> list[Finding]:
@@ -83,7 +95,7 @@ def _network(paths: Paths) -> list[Finding]:
         capabilities = probe_kernel(f"alto-{paths.tag}-probe")
     except (OSError, subprocess.SubprocessError) as error:
         return [Finding("network", f"this kernel cannot make our networks: {error}", False)]
-    return [Finding("network", str(capabilities), True)]
+    return [Finding("network", ", ".join(capabilities.names()), True)]
 
 
 def _disk(paths: Paths) -> Finding:

@@ -22,6 +22,10 @@ def kernel_directory() -> str | None:
     return str(found) if found.exists() else None
 
 
+def _show_progress(text: str, part: float) -> None:
+    say(f"  {100 * part:3.0f} % {text}")
+
+
 @app.command()
 def build(
     name: Annotated[str, typer.Argument(help="which image; there is one: mini")] = "mini",
@@ -31,7 +35,7 @@ def build(
     if name != "mini":
         fail(f"there is no image {name}; the one that can be built is: mini")
     try:
-        made = build_mini_image(str(output), kernel_directory(), progress=lambda text: say(f"  {text}"))
+        made = build_mini_image(str(output), kernel_directory(), progress=_show_progress)
     except GuestImageError as error:
         fail(str(error))
     say(f"{output}: {made.size_bytes / 2**20:.1f} MiB, version {made.version}")

@@ -182,6 +182,10 @@ class Hypervisor(Protocol):
     def remove_server(self, server_id: str) -> None:
         """End the process and delete every file of it except volumes. Nothing there is success."""
 
+    def halt_server(self, server_id: str, timeout_s: float) -> None:
+        """End the guest because the host goes down: power button, then the plug. What is wanted stays
+        as it is, so that the next `ensure_server` starts the guest again."""
+
     def hurry(self, server_id: str) -> None:
         """End a wait for the guest's cooperation in another thread's `ensure_server`: use force now."""
 

@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from altostratus.app.options import base_url
-from altostratus.cli.demo.cleaning import clean as clean_up
 from altostratus.cli.api_client import Client, ClientError
+from altostratus.cli.demo.cleaning import clean as clean_up
 from altostratus.cli.demo.steps import NAMES, STEPS, Demo
 from altostratus.cli.image import ensure_mini_image
 from altostratus.cli.lifecycle import up

@@ -201,6 +201,9 @@ class FakeHypervisor:
             if self._config.state_dir is not None:
                 (self._config.state_dir / f"{server_id}.json").unlink(missing_ok=True)
 
+    def halt_server(self, server_id: str, timeout_s: float) -> None:
+        """Simulated guests end with the process that simulates them."""
+
     def hurry(self, server_id: str) -> None:
         """Nothing here ever waits for a guest."""
 

@@ -251,6 +251,13 @@ class QemuHypervisor:
             with self._lock:
                 self._servers.pop(server_id, None)
 
+    def halt_server(self, server_id: str, timeout_s: float) -> None:
+        server = self._servers.get(server_id)
+        if server is not None:
+            with server.lock:
+                power.settle(self._host, server)
+                power.stop(self._host, server, timeout_s)
+
     def hurry(self, server_id: str) -> None:
         if server := self._servers.get(server_id):
             server.hurry.set()
