@@ -6,7 +6,7 @@ from typing import Annotated
 from altostratus.kernel.config import Meta, Section
 
 
-class ImageOptions(Section, name="image", frozen=True):
+class ImageOptions(Section, frozen=True, kw_only=True, name="image"):
     """`[image]` of the configuration file."""
 
     max_image_bytes: Annotated[int, Meta(description="largest image that may be uploaded", ge=1)] = 1 << 40
