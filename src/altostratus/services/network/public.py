@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only door for other services.
+
+Everything takes the open transaction first; wanted rows for the hosts are written in it as well.
+"""
+
+from altostratus.services.network.logic.port_info import (
+    PortInfo,
+    SubnetInfo,
+    find_ports,
+    find_subnets,
+    get_port,
+    metadata_ports,
+    ports_of_servers,
+)
+from altostratus.services.network.logic.server_nics import (
+    RequestedNic,
+    add_security_group,
+    create_or_bind_ports,
+    detach_port,
+    port_wants,
+    quarantine,
+    release_ports,
+    remove_security_group,
+    security_groups_of_servers,
+    set_ports_status,
+    unplug_wants,
+    validate_requested,
+)
+
+__all__ = [
+    "PortInfo",
+    "RequestedNic",
+    "SubnetInfo",
+    "add_security_group",
+    "create_or_bind_ports",
+    "detach_port",
+    "find_ports",
+    "find_subnets",
+    "get_port",
+    "metadata_ports",
+    "port_wants",
+    "ports_of_servers",
+    "quarantine",
+    "release_ports",
+    "remove_security_group",
+    "security_groups_of_servers",
+    "set_ports_status",
+    "unplug_wants",
+    "validate_requested",
+]
