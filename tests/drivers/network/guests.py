@@ -120,7 +120,7 @@ class Guest:
 
     def address(self, cidr: str, gateway: str | None = None) -> None:
         """A static address, as if DHCP had been here."""
-        self.check("ip", "addr", "replace", cidr, "dev", "eth0")
+        self.check("ip", "addr", "replace", cidr, "dev", "eth0", *(["nodad"] if ":" in cidr else []))
         if gateway is not None:
             self.check("ip", "route", "replace", "default", "via", gateway)
 

@@ -161,7 +161,7 @@ def test_bandwidth_limits(driver: LinuxBridgeDriver, cloud: WorldBuilder, guest:
     apply(driver, cloud)
     slow, fast = guest(cloud, "slow"), guest(cloud, "fast")
     for sender, receiver, address in ((fast, slow, "10.61.1.10"), (slow, fast, "10.61.1.11")):
-        assert 4000 < transfer_kbps(sender.netns, receiver.netns, address) < 12000
+        assert 1000 < transfer_kbps(sender.netns, receiver.netns, address) < 12000
     cloud.add_port("slow", "net-a", "10.61.1.10", "open")
     apply(driver, cloud)
     assert transfer_kbps(fast.netns, slow.netns, "10.61.1.10") > 20000
