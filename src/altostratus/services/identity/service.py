@@ -3,7 +3,19 @@
 
 from altostratus.kernel.resource.lists import Style
 from altostratus.kernel.resource.service import Service
-from altostratus.services.identity.api import catalog, domains, groups, projects, role_assignments, roles, tokens, users
+from altostratus.services.identity.api import (
+    application_credentials,
+    catalog,
+    credentials,
+    domains,
+    groups,
+    limits,
+    projects,
+    role_assignments,
+    roles,
+    tokens,
+    users,
+)
 from altostratus.services.identity.api.grants import GRANTS
 from altostratus.services.identity.api.versions import Versions, VersionThree
 from altostratus.services.identity.config import IdentityOptions
@@ -46,6 +58,10 @@ SERVICE = Service(
         catalog.Service,
         catalog.Endpoint,
         catalog.Region,
+        limits.RegisteredLimit,
+        limits.Limit,
+        credentials.Credential,
+        application_credentials.ApplicationCredential,
     ),
     rules=RULES,
     options=(IdentityOptions,),

@@ -2,7 +2,7 @@
 """What identity's declarations share: kinds of fields, lists with upstream's filters, extra members."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, select
@@ -31,7 +31,7 @@ _TEXT_SEARCHES: dict[str, Callable[[Any, str], ColumnElement[bool]]] = {
 class IdentityResource(Resource):
     """Everything is visible by id to whom the policy lets through; unknown members are kept."""
 
-    unknown = "keep"
+    unknown: ClassVar[Literal["refuse", "ignore", "keep"]] = "keep"
     scope: ClassVar[Any] = lambda call, statement, listing: statement
 
 

@@ -52,6 +52,8 @@ class TokenAuthenticator:
         self._cloud = cloud
         self._options = cloud[IdentityOptions]
         self.keys = KeyRing(key_dir)
+        # apart from the tokens' keys: these are rotated and dropped, stored secrets last
+        self.credential_keys = KeyRing(key_dir / "credentials" if key_dir is not None else None)
         # two halves instead of a list of uses: when the young one is full it becomes the old one
         self._young: dict[bytes, Entry] = {}
         self._old: dict[bytes, Entry] = {}
