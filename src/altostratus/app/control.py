@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from altostratus.app import migrate
+from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
-from altostratus.app.files import ensure_passwords, owner_of
+from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
 from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
+from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import ALL_SECTIONS
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
@@ -37,18 +39,20 @@ def build() -> Callable[..., Iterable[bytes]]:
     options = settings[CloudOptions]
     log.set_up(options.log_level, str(paths.logs / "control.log") if os.environ.get("ALTO_LOG_FILE") else None)
     passwords = ensure_passwords(paths)
-    drop_privileges(*owner_of(options))
+    drop_privileges(control_identity(options))
     os.umask(0o022)
     paths.control_pid.write_text(f"{os.getpid()}\n")
     database_url = paths.database_url(options)
     migrate.upgrade(database_url)
     cloud = assemble(
-        ALL_SERVICES,
+        (*ALL_SERVICES, ADMIN),
         database_url=database_url,
         settings=settings,
         policy_dir=paths.policy,
         job_workers=options.job_workers,
     )
+    if not migrate.head():
+        cloud.db.create_all()
     unknown = cloud.jobs.unfinished_unknown_steps()
     if unknown:
         sys.exit(
@@ -71,15 +75,6 @@ def build() -> Callable[..., Iterable[bytes]]:
     seed(cloud)
     start(cloud, link, paths)
     return build_app(cloud, openapi_documents(cloud))
-
-
-def drop_privileges(uid: int, gid: int) -> None:
-    """Become an ordinary user for good. Nothing to do when this process is one already."""
-    if os.geteuid() != 0 or uid == 0:
-        return
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
 
 
 def add_parts(cloud: Cloud, paths: Paths) -> None:

@@ -4,8 +4,8 @@
 from altostratus.agents.block_storage.agent import VolumeAgent
 from altostratus.agents.compute.agent import ComputeAgent
 from altostratus.agents.network.agent import NetworkAgent
-from altostratus.app.files import guests_of, owner_of
 from altostratus.app.options import CloudOptions, Paths
+from altostratus.app.privileges import control_identity, guest_identity
 from altostratus.contracts.host_api import Agent, HostApi
 from altostratus.contracts.hypervisor import Hypervisor
 from altostratus.contracts.network import NetworkDriver, PhysicalNetwork
@@ -33,8 +33,8 @@ def qemu_config(options: CloudOptions, paths: Paths) -> QemuConfig:
     return QemuConfig(
         instances_dir=paths.servers,
         base_cache_dir=paths.image_cache,
-        run_as=guests_of(options),
-        console_group=owner_of(options)[1] if guests_of(options) else None,
+        run_as=guest_identity(options),
+        console_group=control_identity(options).gid if guest_identity(options) else None,
     )
 
 
@@ -49,7 +49,7 @@ def create_network_driver(options: CloudOptions, paths: Paths) -> NetworkDriver:
 def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDriver]:
     if options.volume == "fake":
         return [FakeVolumeDriver()]
-    return [FileVolumeDriver(str(paths.volumes), "file", owner=guests_of(options))]
+    return [FileVolumeDriver(str(paths.volumes), "file", owner=guest_identity(options))]
 
 
 def create_agents(options: CloudOptions, paths: Paths, host: str, api: HostApi) -> dict[str, Agent]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from altostratus.app.options import CloudOptions, Paths
+from altostratus.app.privileges import can_change_ids, control_identity
 from altostratus.kernel import ids
 from altostratus.kernel.config import load
 
@@ -15,30 +16,11 @@ def load_options(paths: Paths) -> CloudOptions:
     return load(paths.config, (CloudOptions,), only=False)[CloudOptions]
 
 
-def owner_of(options: CloudOptions) -> tuple[int, int]:
-    """(uid, gid) of the control process: its own unprivileged id under root, else the caller's."""
-    if os.geteuid() == 0 and not in_user_namespace():
-        return options.run_as_uid, options.run_as_uid
-    return os.geteuid(), os.getegid()
-
-
-def guests_of(options: CloudOptions) -> tuple[int, int] | None:
-    """(uid, gid) that guests run as: never that of the control process. None where ids cannot be changed."""
-    if os.geteuid() == 0 and not in_user_namespace():
-        return options.run_as_uid + 1, options.run_as_uid + 1
-    return None
-
-
-def in_user_namespace() -> bool:
-    """Root here may be an ordinary user outside: then only one id is mapped."""
-    first = Path("/proc/self/uid_map").read_text().split()
-    return first[:3] != ["0", "0", "4294967295"]
-
-
 def prepare_directories(paths: Paths, options: CloudOptions) -> None:
     """Make every directory with its owner and mode; existing ones are corrected, contents left alone."""
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o755)
-    uid, gid = owner_of(options)
+    owner = control_identity(options)
+    paths.state.chmod(0o755)
     control = {
         paths.database.parent: 0o700,
         paths.secrets: 0o700,
@@ -58,9 +40,18 @@ def prepare_directories(paths: Paths, options: CloudOptions) -> None:
     for path, mode in (control | agent).items():
         path.mkdir(parents=True, exist_ok=True, mode=mode)
         path.chmod(mode)
-    if os.geteuid() == 0 and (uid, gid) != (0, 0):
+    if can_change_ids():
         for path in control:
-            os.chown(path, uid, gid)
+            _give(path, owner.uid, owner.gid)
+
+
+def _give(folder: Path, uid: int, gid: int) -> None:
+    """Change the owner of a folder, and of all below it if it belonged to somebody else."""
+    if folder.stat().st_uid == uid:
+        return
+    os.chown(folder, uid, gid)
+    for below in folder.rglob("*"):
+        os.lchown(below, uid, gid)
 
 
 def ensure_passwords(paths: Paths) -> dict[str, str]:

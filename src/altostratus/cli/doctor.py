@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from altostratus.app.drivers import qemu_config
-from altostratus.app.files import in_user_namespace
 from altostratus.app.options import CloudOptions, Paths
+from altostratus.app.privileges import control_identity, in_user_namespace
 from altostratus.cli.place import find_place, running_pid
 from altostratus.cli.screen import out
 from altostratus.contracts.hypervisor import HypervisorError
@@ -44,7 +44,7 @@ def doctor() -> None:
     paths, options = find_place()
     findings = [
         *_programs(),
-        _privileges(),
+        _privileges(options),
         _kvm(options, paths),
         *_network(paths),
         _disk(paths),
@@ -68,9 +68,10 @@ def _programs() -> list[Finding]:
     return found
 
 
-def _privileges() -> Finding:
+def _privileges(options: CloudOptions) -> Finding:
     if os.geteuid() == 0:
-        words = "root in a user namespace" if in_user_namespace() else "root; control process and guests give it up"
+        identity = control_identity(options)
+        words = "root in a user namespace" if in_user_namespace() else f"root; the APIs run as {identity.why}"
         return Finding("privileges", words, True)
     return Finding("privileges", "an ordinary user: no networks or guests", False, "sudo ./alto ...")
 

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from altostratus.app.files import in_user_namespace, prepare_directories
+from altostratus.app.files import prepare_directories
 from altostratus.app.options import CloudOptions, Paths, base_url
+from altostratus.app.privileges import in_user_namespace
 from altostratus.cli.api_client import ClientError
 from altostratus.cli.image import register_mini_image
 from altostratus.cli.place import find_place, log_file, log_in, request, running_pid
@@ -56,7 +57,8 @@ def _check_before(paths: Paths, options: CloudOptions) -> None:
     free_mib = shutil.disk_usage(paths.state).free // 2**20
     if free_mib < _LEAST_FREE_MIB:
         fail(
-            f"only {free_mib} MiB are free in {paths.state}; {_LEAST_FREE_MIB} are needed. Free some, or set ALTO_STATE."
+            f"only {free_mib} MiB are free in {paths.state}; {_LEAST_FREE_MIB} are needed. "
+            "Free some, or set ALTO_STATE."
         )
     family = socket.AF_INET6 if ":" in options.listen else socket.AF_INET
     with socket.socket(family) as probe:
@@ -177,9 +179,8 @@ def _tear_down(paths: Paths) -> None:
         argv, env=os.environ | {"ALTO_STATE": str(paths.state)}, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        fail(
-            f"something could not be stopped: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'}"
-        )
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        fail(f"something could not be stopped: {lines[-1]}")
 
 
 def status() -> None:
@@ -245,4 +246,4 @@ def logs(
     files = [str(log_file(paths, one)) for one in chosen if log_file(paths, one).exists()]
     if not files:
         fail(f"there are no logs in {paths.logs} yet")
-    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), *files])
+    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), *files])  # noqa: S606  (no shell is wanted)
