@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from altostratus.kernel.config import Settings
 from altostratus.services.identity import public
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.service import SERVICE
+from altostratus.services.identity.tokens import passwords
 from altostratus.testing.cloud import Answer, Client, TestCloud
 
 BASE = "/identity/v3"
@@ -85,6 +87,8 @@ def project(name: str, domain: str = "default") -> dict[str, Any]:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[IdentityCloud]:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityCloud]:
+    # real hashes, of the cheapest kind: nearly every test makes users and logs in
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     with IdentityCloud(tmp_path) as made:
         yield made
