@@ -14,7 +14,7 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
 
     listen: Annotated[str, Meta(description="address the API listens on; loopback unless told otherwise")] = "127.0.0.1"
     port: Annotated[int, Meta(description="the one public port of all APIs", ge=1, le=65535)] = 8780
-    console_port: Annotated[int, Meta(description="port of the VNC and serial consoles", ge=0, le=65535)] = 0
+    console_port: Annotated[int, Meta(description="port of VNC and serial consoles; 0: none", ge=0, le=65535)] = 6080
     region: Annotated[str, Meta(description="region of this cloud in the catalog")] = "RegionOne"
     host: Annotated[str, Meta(description="name of this host; empty: the machine's own")] = ""
     public_url: Annotated[str, Meta(description="base URL in the catalog; empty: made of listen and port")] = ""

@@ -19,6 +19,7 @@ from altostratus.app.options import Paths
 
 CONFIG = """[cloud]
 port = {port}
+console_port = {console_port}
 hypervisor = "{kind}"
 network = "{network}"
 volume = "{volume}"
@@ -31,12 +32,16 @@ class PrivateCloud:
 
     def __init__(self, *, simulated: bool = True, config: str = "") -> None:
         self.state = Path(tempfile.mkdtemp(prefix="alto-"))
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            other.bind(("127.0.0.1", 0))
+            self.port, self.console_port = probe.getsockname()[1], other.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         drivers = ("fake", "fake", "fake") if simulated else ("qemu", "linuxbridge", "file")
-        text = CONFIG.format(port=self.port, kind=drivers[0], network=drivers[1], volume=drivers[2]) + config
+        text = CONFIG.format(
+            port=self.port, console_port=self.console_port, kind=drivers[0], network=drivers[1], volume=drivers[2]
+        )
+        text += config
         (self.state / "altostratus.toml").write_text(text)
         self.paths = Paths(self.state)
         self.environment = os.environ | {"ALTO_STATE": str(self.state)}
