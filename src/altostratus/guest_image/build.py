@@ -20,7 +20,10 @@ Progress = Callable[[str, float], None]
 
 
 class MiniImage(msgspec.Struct, frozen=True, kw_only=True):
-    """The finished image. `version` changes with the kernel and with what is inside."""
+    """The finished image. `version` changes with the kernel and with what is inside.
+
+    `min_ram_mib` is for BIOS; UEFI firmware needs `min_ram_uefi_mib`.
+    """
 
     path: str
     size_bytes: int
@@ -30,6 +33,7 @@ class MiniImage(msgspec.Struct, frozen=True, kw_only=True):
     disk_format: str = "qcow2"
     container_format: str = "bare"
     min_ram_mib: int = 96
+    min_ram_uefi_mib: int = 256
     min_disk_gib: int = 1
     os_distro: str = "cirros"
     user: str = "cirros"

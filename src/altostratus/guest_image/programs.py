@@ -31,6 +31,7 @@ _GUEST_PROGRAMS = {
     "e2fsck": "e2fsprogs",
     "blkid": "util-linux",
     "setpriv": "util-linux",
+    "ip": "iproute2",
 }
 _LOADER_FILES = {
     "mbr.bin": ("syslinux-common", ("/usr/lib/syslinux/mbr/mbr.bin", "/usr/share/syslinux/mbr.bin")),

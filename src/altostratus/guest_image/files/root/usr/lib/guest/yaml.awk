@@ -58,13 +58,12 @@ function block(least, path, depth, number) {
             item(depth + 1, under(path, number++))
             skip()
         }
-    } else {
+    } else if (is_key(line[at])) {
         while (at <= lines && indent(line[at]) == depth && is_key(line[at])) {
             pair(depth, path)
             skip()
         }
-        if (at <= lines && indent(line[at]) == depth && !is_item(line[at])) at++
-    }
+    } else scalar(trim(line[at]), depth - 1, path)
 }
 
 # What stands behind a dash (which is a blank by now).
@@ -159,35 +158,40 @@ function open_brackets(s, rest, opened, closed) {
 }
 
 # The flow value at the front of flow_text.
-function flow(path, number, name) {
+function flow(path, number, name, before) {
     flow_skip()
     if (flow_text ~ /^\[/) {
         flow_drop(1)
         number = 0
         flow_skip()
         while (flow_text != "" && flow_text !~ /^\]/) {
+            before = length(flow_text)
             flow(under(path, number++))
-            flow_skip()
-            if (flow_text ~ /^,/) flow_drop(1)
-            flow_skip()
+            flow_next(before)
         }
         flow_drop(1)
     } else if (flow_text ~ /^\{/) {
         flow_drop(1)
         flow_skip()
         while (flow_text != "" && flow_text !~ /^\}/) {
+            before = length(flow_text)
             name = flow_word(":")
             flow_drop(1)
             flow(under(path, name))
-            flow_skip()
-            if (flow_text ~ /^,/) flow_drop(1)
-            flow_skip()
+            flow_next(before)
         }
         flow_drop(1)
     } else emit(path, flow_word(""))
 }
 
 function flow_skip() { sub(/^[ \t]+/, "", flow_text) }
+
+# Behind an item: the comma, or something wrong, which must not stop the reader for ever.
+function flow_next(before) {
+    flow_skip()
+    if (flow_text ~ /^,/ || length(flow_text) >= before) flow_drop(1)
+    flow_skip()
+}
 
 function flow_drop(count) { flow_text = substr(flow_text, count + 1) }
 
