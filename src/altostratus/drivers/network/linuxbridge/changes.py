@@ -81,7 +81,7 @@ def _replaced(observed: Mapping[LinkKey, Link], wanted: Mapping[LinkKey, Link]) 
     replaced: set[LinkKey] = set()
     for key, link in wanted.items():
         before = observed.get(key)
-        if before is link or link.kind == "loopback":
+        if link.kind == "loopback" or (before is link and (link.peer is None or link.peer in observed)):
             continue
         if link.kind == "veth" and link.peer is not None:
             halves = (before is not None, link.peer in observed)
