@@ -3,14 +3,14 @@
 #
 # Prepares this machine for `./alto` and `./dev`, which source this file after setting `root` to the checkout.
 #
-#   prepare runtime    distribution packages, virtual environment, locked dependencies, guest kernel
+#   prepare runtime    distribution packages, virtual environment, locked dependencies, guest kernel, console page
 #   prepare dev        the same with the developers' dependencies; missing distribution packages only cost
 #                      the tests that need them
 #
 # Settings, all optional, from the environment:
 #   ALTO_VENV            where the virtual environment is (default: .venv in the checkout)
 #   ALTO_PYTHON          the Python to make it with (default: the first fit one found)
-#   ALTO_SKIP_PACKAGES   set to 1 to leave distribution packages and the guest kernel alone
+#   ALTO_SKIP_PACKAGES   set to 1 to leave distribution packages, guest kernel and console page alone
 #
 # Everything is told on standard error: standard output belongs to the command that follows.
 
@@ -61,6 +61,7 @@ prepare() {
         ensure_venv
         ensure_python_packages "$kind"
         ensure_guest_kernel
+        ensure_novnc
         { printf '%s\n' "$stamp" && [[ $kind != dev ]] || stamp_of runtime; } >"$stamp_file"
         rm -f -- "$log_file"
         say "Ready."
@@ -267,4 +268,15 @@ ensure_guest_kernel() {
     step "Guest kernel: unpacking the distribution's into $directory (it is not installed on this machine)"
     "$root/tools/fetch-guest-kernel" "$directory" >>"$log_file" 2>&1 </dev/null ||
         say "    not to be had ($(tail -n 1 "$log_file")); the mini image will use this machine's own kernel if it fits"
+}
+
+# --- the console page -----------------------------------------------------------------------------------------
+
+# Looked for by the console proxy at `<sys.prefix>/share/altostratus/novnc`, then at /usr/share/novnc.
+ensure_novnc() {
+    local directory=$venv/share/altostratus/novnc
+    [[ ${ALTO_SKIP_PACKAGES:-} != 1 && ! -e $directory/vnc_lite.html && ! -e /usr/share/novnc/vnc_lite.html ]] || return 0
+    step "Console page: unpacking the distribution's noVNC into $directory (it is not installed on this machine)"
+    "$root/tools/fetch-novnc" "$directory" >>"$log_file" 2>&1 </dev/null ||
+        say "    not to be had ($(tail -n 1 "$log_file")); consoles will say how to get it"
 }
