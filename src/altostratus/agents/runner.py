@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from altostratus.contracts.host_api import Agent, CallHandler, Changes, HostApi, Key, Report, Wanted
 from altostratus.kernel import clock, log
@@ -38,10 +38,8 @@ class AgentRunner:
         self._heartbeat_s = heartbeat_s
         self._stopping = threading.Event()
         self._outbox = _Outbox()
-        self._loops = [
-            _AgentLoop(name, agent, host=host, api=api, outbox=self._outbox, resync_s=resync_s, stopping=self._stopping)
-            for name, agent in self._agents.items()
-        ]
+        shared = _Shared(host, api, self._outbox, resync_s, self._stopping)
+        self._loops = [_AgentLoop(name, agent, shared) for name, agent in self._agents.items()]
         self._threads = [
             threading.Thread(target=loop.run, name=f"agent-{loop.name}", daemon=True) for loop in self._loops
         ]
@@ -111,19 +109,9 @@ def _facts(name: str, agent: Agent) -> dict[str, Any]:
 class _AgentLoop:
     """Watch, apply, again."""
 
-    def __init__(
-        self,
-        name: str,
-        agent: Agent,
-        *,
-        host: str,
-        api: HostApi,
-        outbox: "_Outbox",
-        resync_s: float,
-        stopping: threading.Event,
-    ) -> None:
-        self.name, self._agent, self._host, self._api = name, agent, host, api
-        self._outbox, self._resync_s, self._stopping = outbox, resync_s, stopping
+    def __init__(self, name: str, agent: Agent, shared: "_Shared") -> None:
+        self.name, self._agent = name, agent
+        self._host, self._api, self._outbox, self._resync_s, self._stopping = shared
         self._guard = threading.Lock()
         self._wanted: dict[Key, Wanted] = {}
         self._pending: set[Key] = set()
@@ -228,6 +216,16 @@ class _Outbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+class _Shared(NamedTuple):
+    """What the loops of one host have in common."""
+
+    host: str
+    api: HostApi
+    outbox: _Outbox
+    resync_s: float
+    stopping: threading.Event
 
 
 class _Pause:

@@ -135,7 +135,7 @@ class Job:
     forward_only  never undone: retried until it works, or stuck
     on_failed     fn(step, error) in the transaction that ends the failed, undone job
     on_stuck      fn(step, error) in the transaction that gives up; `on_failed` if None
-    describe      for people who meet the lock: "the volume is being extended"
+    describe      what it does: a sentence for people
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Job:
         self.kind, self.resource, self.steps = kind, resource, tuple(steps)
         self.busy, self.cancels, self.forward_only = busy, cancels, forward_only
         self.on_failed, self.on_stuck = on_failed, on_stuck
-        self.describe = describe or f"{kind} is under way"
+        self.describe = describe
         self.by_name = {step.name: step for step in steps}
         if len(self.by_name) != len(self.steps) or not steps:
             raise ValueError(f"job {kind} needs steps, each with a name of its own")

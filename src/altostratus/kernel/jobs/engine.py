@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import func, insert, or_, select, update
 
 from altostratus.kernel import clock, ids, log
 from altostratus.kernel.db import Db, Row, Tx, table_of
@@ -65,8 +65,7 @@ class Jobs:
         run_after_s: float = 0,
     ) -> str:
         """Store the job in the request's transaction; its id. Raises Busy if a lock is held and it may not queue."""
-        if self.known.get(job.kind) is not job:
-            raise ValueError(f"the job {job.kind} is not registered")
+        job = self.known[job.kind]
         wanted_locks = _locks_of(job, resource_id, lock)
         others = locks.list_on(tx, wanted_locks)
         self._make_way(tx, job, resource_id, others)
@@ -101,19 +100,19 @@ class Jobs:
                 if other.state == "stuck":
                     self._abandon(tx, other)
                 else:
-                    self.cancel(tx, other.id, f"It was cancelled: {job.describe}.")
+                    self.cancel(tx, other.id, f"It was cancelled by {job.kind}.")
             elif job.busy == "refuse" or other.state == "stuck":
                 raise Busy(self._why_busy(job.resource, resource_id, other))
 
-    def _why_busy(self, resource: str, resource_id: str, other: Row[Any]) -> str:
-        known = self.known.get(other.kind)
-        what = known.describe if known else f"{other.kind} is under way"
+    @staticmethod
+    def _why_busy(resource: str, resource_id: str, other: Row[Any]) -> str:
+        step = records.step_name(other)
         if other.state == "stuck":
             return (
-                f"The {resource} {resource_id} is busy: {what}, and is stuck: {other.trouble} "
+                f"The {resource} {resource_id} is busy: {other.kind} is stuck at step {step}: {other.trouble} "
                 f"An administrator can go on with: alto jobs retry {other.id} (or skip, or abandon)."
             )
-        return f"The {resource} {resource_id} is busy: {what}. Try again when that has ended."
+        return f"The {resource} {resource_id} is busy with {other.kind}. Try again when that has ended."
 
     def cancel(self, tx: Tx, job_id: str, reason: str) -> bool:
         """Ask an unfinished job to turn round; False if it is past that, or ended."""
@@ -295,8 +294,8 @@ class Jobs:
     def take_over(self) -> None:
         """At the start of the only process that owns the database: what a dead one held is free at once."""
         with self._db.write() as tx:
-            running = _job.c.state == "running"
-            tx.update_where(JobRow, running, state="runnable", run_at=clock.now(), epoch=_job.c.epoch + 1)
+            free = {"state": "runnable", "run_at": clock.now(), "epoch": _job.c.epoch + 1}
+            tx.execute(update(_job).where(_job.c.state == "running").values(free))
             locks.promote(tx)
 
     def tend(self) -> None:
