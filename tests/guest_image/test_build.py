@@ -141,8 +141,8 @@ def test_build_without_root_rights_gives_root_its_files(mini_image: MiniImage, t
     for parent in tmp_path.parents[:2]:
         os.chmod(parent, 0o755)
     script = (
-        "import importlib.readers, os, sys; from altostratus.guest_image import build_mini_image; os.setgroups([]); os.setgid(65534); "
-        "os.setuid(65534); build_mini_image(sys.argv[1], None)"
+        "import importlib.readers, os, sys; from altostratus.guest_image import build_mini_image; "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); build_mini_image(sys.argv[1], None)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "image")],

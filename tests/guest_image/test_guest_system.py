@@ -213,6 +213,7 @@ def test_no_metadata_at_all(mini_image: MiniImage, tmp_path: Path) -> None:
         assert guest.ssh("id -un", password="gocubsgo") == "cirros\n"
 
 
+@pytest.mark.system_smoke
 def test_static_addresses_from_the_config_drive(mini_image: MiniImage, tmp_path: Path) -> None:
     """A subnet without DHCP: slirp's own server is told a range that is not ours."""
     drive = make_drive(tmp_path / "drive", {"uuid": "2", "hostname": "static"})
