@@ -11,6 +11,7 @@ import msgspec
 from altostratus.contracts.host_api import CallHandler, Key, Report, ReportSink, Wanted
 from altostratus.contracts.hypervisor import Hypervisor, HypervisorError, ServerSpec
 from altostratus.kernel import log
+from altostratus.kernel.errors import Conflict
 
 from .plan import KIND, must_hurry, plan_pass, plan_retry_s
 from .work_queue import WorkQueue
@@ -130,10 +131,12 @@ class ComputeAgent:
 
     def calls(self) -> Mapping[str, CallHandler]:
         return {
-            "console_log": self._call_console_log,
-            "stats": lambda params: self._driver.stats(str(params["server_id"])),
-            "vnc": lambda params: {"socket": self._socket(str(params["server_id"]), "vnc")},
-            "serial_console": lambda params: {"socket": self._socket(str(params["server_id"]), "serial_console")},
+            "console_log": _refusing(self._call_console_log),
+            "stats": _refusing(lambda params: self._driver.stats(str(params["server_id"]))),
+            "vnc": _refusing(lambda params: {"socket": self._socket(str(params["server_id"]), "vnc")}),
+            "serial_console": _refusing(
+                lambda params: {"socket": self._socket(str(params["server_id"]), "serial_console")}
+            ),
         }
 
     def _call_console_log(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -160,3 +163,15 @@ class ComputeAgent:
         self._queue.close(_CLOSE_TIMEOUT_S)
         self._report = None
         self._driver.close()
+
+
+def _refusing(handler: CallHandler) -> CallHandler:
+    """What the driver will not do is an answer for people, no defect of the agent."""
+
+    def ask(params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return handler(params)
+        except HypervisorError as error:
+            raise Conflict(str(error)) from error
+
+    return ask
