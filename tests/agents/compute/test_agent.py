@@ -14,8 +14,9 @@ from altostratus.agents.compute import ComputeAgent
 from altostratus.agents.compute.plan import must_hurry, plan_pass, plan_retry_s
 from altostratus.agents.compute.work_queue import WorkQueue
 from altostratus.contracts.host_api import Agent, Key, Report, Wanted
-from altostratus.contracts.hypervisor import HypervisorError, ServerSpec, ServerState
+from altostratus.contracts.hypervisor import ServerSpec, ServerState
 from altostratus.drivers.hypervisor.fake import FailStarts, FakeConfig, FakeHypervisor
+from altostratus.kernel.errors import Conflict
 
 
 def row(server_id: str, generation: int = 1, **changes: Any) -> Wanted:
@@ -154,7 +155,7 @@ def test_calls_answer_questions(control: Control) -> None:
     log = calls["console_log"]({"server_id": "a", "max_bytes": 7})
     assert base64.b64decode(log["data_base64"]) == b"login: "
     assert calls["stats"]({"server_id": "a"})["state"] == "running"
-    with pytest.raises(HypervisorError, match="no console now"):
+    with pytest.raises(Conflict, match="no console now"):
         calls["vnc"]({"server_id": "a"})
 
 

@@ -13,7 +13,9 @@ from websockets.http11 import Response
 
 # Unpacked by the bootstrap, else installed by the operator.
 PLACES = (Path(sys.prefix) / "share/altostratus/novnc", Path("/usr/share/novnc"))
-_ENTRIES = ("/", "/vnc.html", "/vnc_auto.html", "/vnc_lite.html")
+# The page that connects by itself: the other one waits for a click, and newer packages have no `vnc_auto`.
+_LITE = "/vnc_lite.html"
+_ENTRIES = ("/", "/vnc.html", "/vnc_auto.html", _LITE)
 _MOST_BYTES = 8 * 1024 * 1024
 _TYPES = {".js": "text/javascript", ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml"}
 
@@ -40,8 +42,8 @@ def page(target: str, root: Path | None) -> Response:
     path = unquote(urlsplit(target).path)
     if path in _ENTRIES and root is None:
         return response(HTTPStatus.OK, _MISSING, "text/html; charset=utf-8")
-    if path == "/":
-        path = "/vnc_lite.html"
+    if path in ("/", "/vnc_auto.html"):
+        path = _LITE
     file = _file_below(root, path) if root else None
     if file is None:
         return response(HTTPStatus.NOT_FOUND, b"No such page. Ask for a console URL: it opens the right one.\n")
