@@ -5,7 +5,7 @@ A qcow2 of about 20 MB that boots by BIOS and UEFI and has the habits of CirrOS:
 `gocubsgo`, `sudo`, keys and user data from metadata. What runs inside stands as plain files in `files/`.
 """
 
-from altostratus.guest_image.build import MiniImage, build_mini_image
+from altostratus.guest_image.build import MiniImage, build_mini_image, mini_image_version
 from altostratus.guest_image.kernel import GuestImageError, GuestKernel, find_kernel
 
-__all__ = ["GuestImageError", "GuestKernel", "MiniImage", "build_mini_image", "find_kernel"]
+__all__ = ["GuestImageError", "GuestKernel", "MiniImage", "build_mini_image", "find_kernel", "mini_image_version"]
