@@ -16,7 +16,15 @@ from altostratus.services.network.api import standard
 from altostratus.services.network.api.networks import network_of
 from altostratus.services.network.api.standard import TAG_SCHEMA, Standard
 from altostratus.services.network.errors import invalid
-from altostratus.services.network.logic import associations, floating_ips, notices, port_options, queries, rows
+from altostratus.services.network.logic import (
+    associations,
+    floating_ips,
+    notices,
+    port_options,
+    queries,
+    rows,
+    subnet_rules,
+)
 from altostratus.services.network.models import FloatingIp, PortForwarding
 
 
@@ -53,6 +61,7 @@ def create_floating_ip(call: Call, body: dict[str, Any]) -> Any:
     values = {name: value for name, value in body.items() if value not in (None, "")}
     if "floating_ip_address" in values:
         call.demand("create_floatingip:floating_ip_address")
+        values["floating_ip_address"] = str(subnet_rules.parse_ip(values["floating_ip_address"], "floating_ip_address"))
     network = network_of(call, values.pop("floating_network_id"))
     if "dns_name" in values:
         port_options.check_dns_name(values["dns_name"])

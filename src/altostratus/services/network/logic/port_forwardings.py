@@ -16,15 +16,16 @@ def create(tx: Tx, cloud: Cloud, fip: Row[Any], port: Row[Any], values: dict[str
     """A new forwarding of the floating IP to the port. Raises BadRequest, Conflict or NotFound."""
     if fip.port_id is not None:
         raise in_use(
-            f"Floating IP {fip.floating_ip_address} ({fip.id}) is associated with port {fip.port_id} as a whole; single "
-            "ports of it cannot be forwarded.",
+            f"Floating IP {fip.floating_ip_address} ({fip.id}) is associated with port {fip.port_id} as a whole; "
+            "single ports of it cannot be forwarded.",
             "FloatingIPPortForwardingInUse",
         )
     inner = _inner_address(port, values.get("internal_ip_address"))
     router_id = floating_ips.find_router(tx, fip.floating_network_id, inner["subnet_id"], port.id)
     if fip.router_id not in (None, router_id):
         raise in_use(
-            f"Floating IP {fip.id} has forwardings through router {fip.router_id}; port {port.id} is behind {router_id}.",
+            f"Floating IP {fip.id} has forwardings through router {fip.router_id}; port {port.id} is "
+            f"behind {router_id}.",
             "FloatingIPPortForwardingInUse",
         )
     new = {

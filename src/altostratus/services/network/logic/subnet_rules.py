@@ -90,7 +90,7 @@ def default_gateway(network: IpNetwork) -> str:
 
 def check_gateway(network: IpNetwork, gateway: str) -> str:
     """The gateway's address in its shortest spelling. Addresses outside the subnet are allowed."""
-    address = ipaddress.ip_address(gateway)
+    address = parse_ip(gateway, "gateway_ip")
     if address.version != network.version:
         raise invalid(
             f"Invalid input for operation: gateway_ip '{gateway}' does not match the ip_version '{network.version}'."
@@ -162,7 +162,7 @@ def check_name_servers(servers: Sequence[str], most: int) -> list[str]:
         raise invalid(f"The number of DNS nameservers exceeds the maximum {most}.", "DNSNameServersExhausted")
     if len(set(servers)) != len(servers):
         raise invalid(f"Invalid input for dns_nameservers. Reason: Duplicate nameserver in {list(servers)}.")
-    return [str(_ip(server, "dns_nameservers")) for server in servers]
+    return [str(parse_ip(server, "dns_nameservers")) for server in servers]
 
 
 def check_routes(routes: Sequence[Mapping[str, str]], most: int, ip_version: int | None = None) -> list[dict[str, str]]:
@@ -175,7 +175,7 @@ def check_routes(routes: Sequence[Mapping[str, str]], most: int, ip_version: int
             destination = ipaddress.ip_network(route["destination"], strict=False)
         except ValueError:
             raise invalid(f"Invalid input for routes. Reason: '{route['destination']}' is not a valid CIDR.") from None
-        nexthop = _ip(route["nexthop"], "routes")
+        nexthop = parse_ip(route["nexthop"], "routes")
         if nexthop.version != destination.version or (ip_version and nexthop.version != ip_version):
             raise invalid(
                 f"Invalid input for operation: the route to {destination} and its nexthop {nexthop} must be of the "
@@ -188,7 +188,8 @@ def check_routes(routes: Sequence[Mapping[str, str]], most: int, ip_version: int
     return found
 
 
-def _ip(text: str, where: str) -> Ip:
+def parse_ip(text: str, where: str) -> Ip:
+    """Raises BadRequest that names the member."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
