@@ -15,14 +15,13 @@ from altostratus.app.host_link import HostLink
 from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.privileges import control_identity, drop_privileges
-from altostratus.app.sections import ALL_SECTIONS
+from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
-from altostratus.kernel.config import load
 from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.http import build_app
 from altostratus.kernel.reconcilers import Reconciler, ReconcilerPool
@@ -35,7 +34,7 @@ _KEEP_S = 30 * 86400.0
 def build() -> Callable[..., Iterable[bytes]]:
     """Everything of the control process; the factory that the HTTP server calls once in its worker."""
     paths = Paths(Path(os.environ["ALTO_STATE"]))
-    settings = load(paths.config, ALL_SECTIONS)
+    settings = load_settings(paths.config)
     options = settings[CloudOptions]
     log.set_up(options.log_level, str(paths.logs / "control.log") if os.environ.get("ALTO_LOG_FILE") else None)
     passwords = ensure_passwords(paths)
