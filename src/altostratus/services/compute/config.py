@@ -40,10 +40,12 @@ class ComputeOptions(Section, frozen=True, kw_only=True, name="compute"):
     build_timeout_s: Annotated[float, Meta(description="longest wait for a host to start a server", gt=0)] = 900.0
     shutdown_timeout_s: Annotated[int, Meta(description="time a guest gets to power off by itself", ge=0)] = 60
     console_base_url: Annotated[str, Meta(description="base URL of the console proxy; empty: the API's host")] = ""
-    console_port: Annotated[int, Meta(description="port of the console proxy when no base URL is given")] = 6080
+    console_port: Annotated[int, Meta(description="port of the console proxy; as [cloud] says unless set")] = 6080
     console_token_ttl_s: Annotated[int, Meta(description="how long a console URL is good for", gt=0)] = 600
     keep_deleted_days: Annotated[int, Meta(description="how long deleted servers stay in the records", ge=0)] = 90
     dhcp_domain: Annotated[str, Meta(description="domain that metadata adds to host names; empty: none")] = "novalocal"
     enable_server_password: Annotated[bool, Meta(description="return adminPass from create and rebuild")] = True
     config_drive_always: Annotated[bool, Meta(description="give every server a config drive")] = False
-    resume_servers_on_host_start: Annotated[bool, Meta(description="start servers again after the host restarted")] = True
+    resume_servers_on_host_start: Annotated[bool, Meta(description="start servers again after the host restarted")] = (
+        True
+    )

@@ -14,7 +14,7 @@ from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.fields import Bool, Computed, Field, Id, Int, parse_bool
 from altostratus.kernel.resource.operations import Action, Create, Delete, List, Op, Reply, Show, Update
 from altostratus.kernel.resource.standard import page_reply
-from altostratus.services.compute.api.shared import METADATA, NAME, at, closed, links, wrapped
+from altostratus.services.compute.api.shared import NAME, at, closed, links, wrapped
 from altostratus.services.compute.logic import flavors
 from altostratus.services.compute.models.flavors import Flavor as FlavorRow
 from altostratus.services.compute.models.flavors import FlavorAccess
@@ -25,11 +25,8 @@ _SPECS = {
     "patternProperties": {r"^[a-zA-Z0-9\-_:. ]{1,255}$": {"type": ["string", "number"], "maxLength": 255}},
     "additionalProperties": False,
 }
-_NON_NEGATIVE = {"type": "string", "pattern": "^[0-9]+$"}
-_LIST_QUERY = {
-    **dict.fromkeys(("limit", "minRam", "minDisk"), _NON_NEGATIVE),
-    **dict.fromkeys(("marker", "is_public", "sort_key", "sort_dir"), {"type": "string"}),
-}
+_TENANT = closed({"tenant": {"type": "string", "minLength": 1, "maxLength": 255}}, "tenant")
+_DESCRIPTION = {"type": ["string", "null"], "maxLength": 65535}
 
 
 def visible_flavors(call: Call, statement: Any, listing: bool) -> Any:
@@ -49,8 +46,7 @@ def visible_flavors(call: Call, statement: Any, listing: bool) -> Any:
 
 def list_flavors(call: Call) -> Reply:
     """Flavors the caller can use."""
-    if not at(call, 75):
-        _refuse_bad_numbers(call)
+    _refuse_bad_numbers(call)
     table = table_of(FlavorRow)
     statement = select(table)
     for name, column in (("minRam", table.c.ram), ("minDisk", table.c.disk)):
@@ -168,9 +164,7 @@ class Flavor(Resource, path="/flavors", one="flavor", many="flavors"):
         default=1.0,
         parse=float,
     )
-    description = Field(
-        {"type": "string", "maxLength": 65535}, "cr", nullable=True, since="2.55", default=None
-    )
+    description = Field({"type": "string", "maxLength": 65535}, "cr", nullable=True, since="2.55", default=None)
     links = Computed(lambda flavor, call: links(call, "flavors", flavor["flavorid"]))
     extra_specs = Computed(lambda flavor, _call: flavor["extra_specs"] or {}, since="2.61")
 
@@ -180,17 +174,17 @@ class Flavor(Resource, path="/flavors", one="flavor", many="flavors"):
     show = Show(None, ANY)
     update = Update(
         "os_compute_api:os-flavor-manage:update", ADMIN, update_flavor, since="2.55",
-        body=wrapped("flavor", closed({"description": {"type": ["string", "null"], "maxLength": 65535}}, "description")),
+        body=wrapped("flavor", closed({"description": _DESCRIPTION}, "description")),
     )  # fmt: skip
     delete = Delete("os_compute_api:os-flavor-manage:delete", ADMIN, delete_flavor, status=202)
     access = Op("GET", "/{id}/os-flavor-access", "os_compute_api:os-flavor-access", ADMIN, show_access)
     add = Action(
         "addTenantAccess", "os_compute_api:os-flavor-access:add_tenant_access", ADMIN, add_access, status=200,
-        body=wrapped("addTenantAccess", closed({"tenant": {"type": "string", "minLength": 1, "maxLength": 255}}, "tenant")),
+        body=wrapped("addTenantAccess", _TENANT),
     )  # fmt: skip
     remove = Action(
         "removeTenantAccess", "os_compute_api:os-flavor-access:remove_tenant_access", ADMIN, remove_access, status=200,
-        body=wrapped("removeTenantAccess", closed({"tenant": {"type": "string", "minLength": 1, "maxLength": 255}}, "tenant")),
+        body=wrapped("removeTenantAccess", _TENANT),
     )  # fmt: skip
     specs = Op("GET", "/{id}/os-extra_specs", "os_compute_api:os-flavor-extra-specs:index", READER, list_specs)
     make_specs = Op(
@@ -199,7 +193,12 @@ class Flavor(Resource, path="/flavors", one="flavor", many="flavors"):
     )  # fmt: skip
     spec = Op("GET", "/{id}/os-extra_specs/{key}", "os_compute_api:os-flavor-extra-specs:show", READER, show_spec)
     change_spec = Op(
-        "PUT", "/{id}/os-extra_specs/{key}", "os_compute_api:os-flavor-extra-specs:update", ADMIN, update_spec, body=_SPECS
+        "PUT",
+        "/{id}/os-extra_specs/{key}",
+        "os_compute_api:os-flavor-extra-specs:update",
+        ADMIN,
+        update_spec,
+        body=_SPECS,
     )
     remove_spec = Op(
         "DELETE", "/{id}/os-extra_specs/{key}", "os_compute_api:os-flavor-extra-specs:delete", ADMIN, delete_spec

@@ -53,7 +53,9 @@ def create_keypair(call: Call) -> Reply:
     body, user_id = call.body, whose(call)
     name = body["name"]
     if name != name.strip():
-        raise BadRequest(f"Invalid input for field/attribute name. Value: {name}. It must not begin or end with a space.")
+        raise BadRequest(
+            f"Invalid input for field/attribute name. Value: {name}. It must not begin or end with a space."
+        )
     limit = call.cloud.quotas("compute").limits(call.tx, str(call.ctx.project_id))["key_pairs"]
     if limit >= 0 and keypairs.count_keypairs(call.tx, user_id) >= limit:
         raise Forbidden(f"Quota exceeded, too many key pairs: {limit} of {limit} are used. Delete some first.")
@@ -88,9 +90,9 @@ class Keypair(Resource, path="/os-keypairs", one="keypair", many="keypairs"):
     row = KeypairRow
     key = "name"
     scope = of_the_user
-    name = Field(
-        {**_OLD_NAME, "allOf": [{"pattern": NAME_PATTERN}]}, "cr", required=True
-    ).changed("2.92", schema={**_NEW_NAME, "allOf": [{"pattern": NAME_PATTERN}]})
+    name = Field({**_OLD_NAME, "allOf": [{"pattern": NAME_PATTERN}]}, "cr", required=True).changed(
+        "2.92", schema={**_NEW_NAME, "allOf": [{"pattern": NAME_PATTERN}]}
+    )
     type = Choice("ssh", "x509", on="cr", default="ssh", since="2.2")
     public_key = Text(1, 16384, "cr").changed("2.92", required=True)
     fingerprint = Id("r")

@@ -9,7 +9,11 @@ from altostratus.kernel.resource.call import Call
 NAME_PATTERN = r"^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$"
 NAME: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": NAME_PATTERN}
 # printable, line breaks allowed
-DESCRIPTION: dict[str, Any] = {"type": ["string", "null"], "maxLength": 255, "pattern": r"^[^\p{Cc}\p{Cs}\p{Co}\p{Cn}]*$"}
+DESCRIPTION: dict[str, Any] = {
+    "type": ["string", "null"],
+    "maxLength": 255,
+    "pattern": r"^[^\p{Cc}\p{Cs}\p{Co}\p{Cn}]*$",
+}
 UUID: dict[str, Any] = {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){4}[0-9a-fA-F]{8}$"}
 METADATA: dict[str, Any] = {
     "type": "object",

@@ -75,7 +75,9 @@ def add_access(tx: Tx, flavor: Row[Any], project_id: str) -> None:
     if flavor.is_public:
         raise Conflict("Can not add access to a public flavor.")
     if tx.find(FlavorAccess, flavor.flavorid, project_id) is not None:
-        raise Conflict(f"Flavor access already exists for flavor {flavor.flavorid} and project {project_id} combination.")
+        raise Conflict(
+            f"Flavor access already exists for flavor {flavor.flavorid} and project {project_id} combination."
+        )
     tx.insert(FlavorAccess, flavorid=flavor.flavorid, project_id=project_id)
 
 

@@ -39,11 +39,12 @@ def progress_of(tx: Tx, cloud: Cloud, rows: Iterable[Row[Any]]) -> dict[str, Pro
         .where(job.resource == "server", job.resource_id.in_(list(by_id)), job.state.in_(_UNFINISHED))
         .order_by(job.sequence)
     )
-    for server_id, kind, step in tx.rows(statement) if by_id else ():
-        if found[server_id].task_state is None:
-            found[server_id] = Progress(kind, states.task_state_of(kind, _step_name(cloud, kind, step)))
-    for server_id, row in by_id.items():
-        if row.delete_requested and not row.deleted:
+    for row in tx.rows(statement) if by_id else ():
+        if found[row.resource_id].task_state is None:
+            task = states.task_state_of(row.kind, _step_name(cloud, row.kind, row.step))
+            found[row.resource_id] = Progress(row.kind, task)
+    for server_id, server in by_id.items():
+        if server.delete_requested and not server.deleted:
             found[server_id] = Progress("server.delete", "deleting")
     return found
 
@@ -105,8 +106,8 @@ def volumes_of(tx: Tx, server_ids: Collection[str]) -> dict[str, list[tuple[str,
         .where(device.server_id.in_(list(server_ids)), device.volume_id.is_not(None))
         .order_by(device.position)
     )
-    for server_id, volume_id, deleted_too in tx.rows(statement):
-        found.setdefault(server_id, []).append((volume_id, deleted_too))
+    for row in tx.rows(statement):
+        found.setdefault(row.server_id, []).append((row.volume_id, row.delete_on_termination))
     return found
 
 

@@ -110,7 +110,7 @@ def _disk(device: Row[Any], server: Row[Any], volume: Any) -> DiskSpec:
 
 def _nics(tx: Tx, row: Row[Any]) -> list[NicSpec]:
     ports = {port.id: port for port in network.ports_of_servers(tx, [row.id]).get(row.id, [])}
-    tags = {one.get("port_id"): one.get("tag") for one in row.requested_nics}
+    tags = {one.get("bound"): one.get("tag") for one in row.requested_nics}
     return [
         NicSpec(port_id=port.id, mac=port.mac, tap=port.tap, netns=port.netns, mtu=port.mtu, tag=tags.get(port.id))
         for port in (ports[port_id] for port_id in row.nics if port_id in ports)
@@ -122,7 +122,8 @@ def next_device_name(taken: Iterable[str | None], bus: str | None = None) -> str
     prefix = "sd" if bus in ("scsi", "sata", "usb") else "hd" if bus == "ide" else "vd"
     used = {(name or "").removeprefix("/dev/")[2:] for name in taken}
     letters = string.ascii_lowercase
-    for suffix in (*letters, *(first + second for first in letters for second in letters)):
+    suffixes: list[str] = [*letters, *(first + second for first in letters for second in letters)]
+    for suffix in suffixes:
         if suffix not in used:
             return prefix + suffix
     raise ValueError("no device name is left")

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metadata service: which guest asks, and what it gets.
+
+The network agent asks `metadata` with the network or router that the request came through and the
+guest's address; nothing that the guest itself says is believed.
+"""
+
+import base64
+from typing import Any
+
+import msgspec
+
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import Tx
+from altostratus.services.compute.guestdata import ec2, openstack
+from altostratus.services.compute.guestdata.facts import Facts, gather
+from altostratus.services.compute.models.servers import Server
+from altostratus.services.network import public as network
+
+
+class Missing(Exception):
+    """There is nothing under this path."""
+
+
+def metadata(cloud: Cloud, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer of one guest's request: {"status", "headers", "body_base64"}."""
+    if str(params.get("method", "GET")).upper() not in ("GET", "HEAD"):
+        return _reply(405, b"Only GET is answered here.\n")
+    with cloud.db.read() as tx:
+        facts = _facts(tx, cloud, params)
+    if facts is None:
+        return _reply(404, b"No server has this address in this network.\n")
+    path = str(params.get("path", "/")).partition("?")[0]
+    try:
+        body, kind = look_up(facts, path)
+    except Missing:
+        return _reply(404, b"Not found.\n")
+    return _reply(200, body, kind)
+
+
+def _facts(tx: Tx, cloud: Cloud, params: dict[str, Any]) -> Facts | None:
+    where = params.get("network_id") or params.get("router_id")
+    if not where or not params.get("ip"):
+        return None
+    server_id = network.metadata_ports(tx, str(where), str(params["ip"]))
+    row = tx.find(Server, server_id) if server_id else None
+    return gather(tx, cloud, row) if row is not None and not row.deleted else None
+
+
+def _reply(status: int, body: bytes, kind: str = "text/plain; charset=UTF-8") -> dict[str, Any]:
+    return {
+        "status": status,
+        "headers": {"Content-Type": kind},
+        "body_base64": base64.b64encode(body).decode(),
+    }
+
+
+def look_up(facts: Facts, path: str) -> tuple[bytes, str]:
+    """(content, content type) of a path. Raises Missing."""
+    parts = [part for part in path.split("/") if part]
+    text = "text/plain; charset=UTF-8"
+    if not parts:
+        return "\n".join((*ec2.VERSIONS, "latest")).encode(), text
+    if parts[0] == "openstack":
+        return _openstack(facts, parts[1:])
+    if parts[0] not in (*ec2.VERSIONS, "latest"):
+        raise Missing
+    rest = parts[1:]
+    if not rest:
+        return (b"meta-data/\nuser-data" if facts.user_data is not None else b"meta-data/"), text
+    if rest == ["user-data"]:
+        return _user_data(facts)
+    if rest[0] != "meta-data":
+        raise Missing
+    found = ec2.look_up(facts, rest[1:])
+    if found is None:
+        raise Missing
+    return found.encode(), text
+
+
+def _user_data(facts: Facts) -> tuple[bytes, str]:
+    if facts.user_data is None:
+        raise Missing
+    return facts.user_data, "application/octet-stream"
+
+
+def _openstack(facts: Facts, parts: list[str]) -> tuple[bytes, str]:
+    text, json = "text/plain; charset=UTF-8", "application/json"
+    if not parts:
+        return "\n".join((*openstack.VERSIONS, "latest")).encode(), text
+    if parts[0] == "content":
+        return _content(facts, parts[1:])
+    if parts[0] not in (*openstack.VERSIONS, "latest"):
+        raise Missing
+    if len(parts) == 1:
+        names = ["meta_data.json", "password", "vendor_data.json", "network_data.json", "vendor_data2.json"]
+        return "\n".join(names + (["user_data"] if facts.user_data is not None else [])).encode(), text
+    name = parts[1]
+    if name == "meta_data.json":
+        return msgspec.json.encode(openstack.meta_data(facts)), json
+    if name == "network_data.json":
+        return msgspec.json.encode(openstack.network_data(facts)), json
+    if name in ("vendor_data.json", "vendor_data2.json"):
+        return b"{}", json
+    if name == "password":
+        return b"", text
+    if name == "user_data":
+        return _user_data(facts)
+    raise Missing
+
+
+def _content(facts: Facts, parts: list[str]) -> tuple[bytes, str]:
+    files = facts.server.personality or []
+    if len(parts) != 1 or not parts[0].isdigit() or int(parts[0]) >= len(files):
+        raise Missing
+    return base64.b64decode("".join(str(files[int(parts[0])].get("contents", "")).split())), "application/octet-stream"
