@@ -60,16 +60,28 @@ def _check_before(paths: Paths, options: CloudOptions) -> None:
             f"only {free_mib} MiB are free in {paths.state}; {_LEAST_FREE_MIB} are needed. "
             "Free some, or set ALTO_STATE."
         )
-    family = socket.AF_INET6 if ":" in options.listen else socket.AF_INET
-    with socket.socket(family) as probe:
+    why = _why_busy(options.listen, options.port)
+    if why:
+        fail(
+            f"cannot listen on {options.listen} port {options.port}: {why}. End what uses it, "
+            f"or write another port into {paths.config}:  [cloud] port = 8781"
+        )
+    if options.console_port and (why := _why_busy(options.listen, options.console_port)):
+        say(
+            f"note: consoles have no port ({options.console_port}: {why}) until what uses it ends, "
+            f"or another is written into {paths.config}:  [cloud] console_port = 6081"
+        )
+
+
+def _why_busy(address: str, port: int) -> str | None:
+    """Why nobody can listen there, or None."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((options.listen, options.port))
+            probe.bind((address, port))
         except OSError as error:
-            fail(
-                f"cannot listen on {options.listen} port {options.port}: {error.strerror}. End what uses it, "
-                f"or write another port into {paths.config}:  [cloud] port = 8781"
-            )
+            return error.strerror
+    return None
 
 
 def _start(paths: Paths, options: CloudOptions) -> None:
