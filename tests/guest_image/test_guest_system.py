@@ -58,8 +58,8 @@ write_files:
       hello
         world
 runcmd:
-  - [sh, -c, "echo one > /root/one"]
-  - echo two > /root/two
+  - [sh, -c, "echo one > /srv/one"]
+  - echo two > /srv/two
 """
 
 
@@ -107,7 +107,7 @@ def _check_users(guest: Guest, key: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         guest.ssh("/usr/lib/guest/as-root --reuid=0 id", user="fizzbuzz", key=key)
     assert guest.ssh("id -un", user="foobar", password="secret") == "foobar\n"
-    assert guest.ssh("sudo cat /etc/greeting /root/one /root/two", key=key) == "hello\n  world\none\ntwo\n"
+    assert guest.ssh("sudo cat /etc/greeting /srv/one /srv/two", key=key) == "hello\n  world\none\ntwo\n"
     assert "22889" in guest.ssh("sudo grep ^foobar: /etc/shadow", key=key)
 
 
@@ -158,10 +158,10 @@ def _check_hotplug(guest: Guest, key: Path) -> None:
 def _check_reboot(guest: Guest, key: Path) -> None:
     host_key = guest.ssh("sudo dropbearkey -y -f /etc/dropbear/dropbear_ed25519_host_key", key=key)
     with pytest.raises(subprocess.CalledProcessError):
-        guest.ssh("sudo rm /root/one; sudo reboot; sleep 30", key=key)
+        guest.ssh("sudo rm /srv/one; sudo reboot; sleep 30", key=key)
     guest.wait_until(lambda: guest.console.count("boot complete") == 2, "second boot", 120)
     assert "not the first boot" in guest.console
-    assert guest.ssh("hostname; sudo ls /root", key=key) == "renamed\ntwo\n"
+    assert guest.ssh("hostname; sudo ls /srv", key=key) == "renamed\ntwo\n"
     assert guest.ssh("sudo dropbearkey -y -f /etc/dropbear/dropbear_ed25519_host_key", key=key) == host_key
     assert guest.ssh("sort /home/cirros/.ssh/authorized_keys | uniq -d", key=key) == ""
 
@@ -188,14 +188,14 @@ def test_http_metadata_and_script(mini_image: MiniImage, tmp_path: Path, metadat
     make_drive(
         tmp_path / "web",
         {"uuid": "1", "hostname": "web-1", "public_keys": {"mine": key}},
-        '#!/bin/bash\necho "script as $(id -un) on $(hostname)" | tee /root/ran >/dev/console\n',
+        '#!/bin/bash\necho "script as $(id -un) on $(hostname)" | tee /srv/ran >/dev/console\n',
     )
     network = f",net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:busybox nc 127.0.0.1 {metadata_server}"
     with Guest(mini_image.path, tmp_path, network=network) as guest:
         guest.wait_for("boot complete")
         assert "script as root on web-1" in guest.console
         assert "metadata: http" in guest.console
-        assert guest.ssh("hostname; sudo cat /root/ran", key=tmp_path / "key") == "web-1\nscript as root on web-1\n"
+        assert guest.ssh("hostname; sudo cat /srv/ran", key=tmp_path / "key") == "web-1\nscript as root on web-1\n"
         url = "http://169.254.169.254/openstack/latest/meta_data.json"
         assert '"uuid": "1"' in guest.ssh(f"curl -s {url}", key=tmp_path / "key")
         with pytest.raises(subprocess.CalledProcessError) as caught:

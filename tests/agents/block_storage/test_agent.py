@@ -123,7 +123,7 @@ def test_nonsense_is_final(stage: Stage) -> None:
 def test_facts(stage: Stage) -> None:
     facts = stage.agent.facts()
     assert [backend["name"] for backend in facts["backends"]] == ["one", "two"]
-    assert stage.agent.calls()["storage.backends"]({}) == facts
+    assert stage.agent.calls()["backends"]({}) == facts
     assert msgspec.json.encode(facts)
 
 

@@ -66,8 +66,8 @@ class VolumeAgent:
             self._queue.ask(_SWEEP)
 
     def calls(self) -> Mapping[str, CallHandler]:
-        """`storage.backends`: the newest capacities."""
-        return {"storage.backends": lambda _: self.facts()}
+        """`backends`: the newest capacities."""
+        return {"backends": lambda _: self.facts()}
 
     def facts(self) -> dict[str, Any]:
         """`{"backends": [BackendInfo, ...]}`; a back end that cannot be read says so under `error`."""
