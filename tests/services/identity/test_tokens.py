@@ -150,7 +150,7 @@ def test_who_may_validate(cloud):
     admin = cloud.admin.token
     assert validate(cloud, demo, client=cloud.client(demo)).status == 200
     assert validate(cloud, admin, client=cloud.client(demo)).status == 403
-    assert validate(cloud, "nonsense", client=cloud.client(demo)).status == 403
+    assert validate(cloud, "nonsense", client=cloud.client(demo)).status == 404
     assert validate(cloud, "nonsense").status == 404
     assert cloud.admin.get(TOKENS).status == 400
     assert validate(cloud, demo, client=cloud.client(None)).status == 401

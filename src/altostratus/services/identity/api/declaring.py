@@ -35,9 +35,9 @@ class IdentityResource(Resource):
     scope: ClassVar[Any] = lambda call, statement, listing: statement
 
 
-def Name(on: str = "crufs", **options: Any) -> Field:  # noqa: N802
-    """1 to 255 characters, not only blanks."""
-    return Text(1, 255, on, pattern=r"\S", **options)
+def Name(on: str = "crufs", *, longest: int = 255, **options: Any) -> Field:  # noqa: N802
+    """1 to `longest` characters, not only blanks."""
+    return Text(1, longest, on, pattern=r"\S", **options)
 
 
 def Flag(on: str, **options: Any) -> Field:  # noqa: N802

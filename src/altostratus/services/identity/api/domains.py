@@ -48,7 +48,7 @@ class DomainFields(IdentityResource, one="domain", many="domains"):
     row = models.Project
     load = with_tags
     id = Id("rs")
-    name = Name(required=True)
+    name = Name(longest=64, required=True)
     description = Description(default="")
     enabled = Flag("cruf", default=True)
     explicit_domain_id = Text(1, 64, "c")

@@ -46,7 +46,7 @@ class ProjectFields(IdentityResource, one="project", many="projects"):
     row = models.Project
     load = with_tags
     id = Id("rs")
-    name = Name("crufs", required=True)
+    name = Name(longest=64, required=True)
     domain_id = Text(1, 64, "cruf", nullable=True)
     description = Description(default="")
     enabled = Flag("cruf", default=True)

@@ -119,8 +119,6 @@ def _subject(call: Call, rule: str) -> tuple[str, Entry]:
     try:
         entry = call.cloud.part(TokenAuthenticator).entry(token, expired_s=expired_s)
     except VoidTokenError:
-        # who may look at no foreign tokens is told nothing about this one
-        call.demand(rule, {})
         raise not_found("token", "it is unknown, expired or revoked") from None
     call.demand(rule, {"target.token.user_id": entry.state.user.id})
     return token, entry

@@ -61,6 +61,8 @@ def imply(tx: Tx, cloud: Cloud, prior: Row[Any], implied: Row[Any]) -> None:
     """Who has `prior` has `implied` from now on. Raises Forbidden, BadRequest (a circle) or Conflict."""
     if implied.name == "admin" and implied.domain_id is None:
         raise Forbidden(f"{implied.id} cannot be an implied roles. The role admin is given explicitly only.")
+    if prior.domain_id is None and implied.domain_id is not None:
+        raise Forbidden(f"{implied.id} cannot be an implied roles. A global role implies no role of a domain.")
     if tx.find(ImpliedRole, prior.id, implied.id) is not None:
         raise Conflict(f"Conflict occurred attempting to store implied_role - {prior.id} implies {implied.id} already.")
     if prior.id in _implied_by(tx, implied.id):
