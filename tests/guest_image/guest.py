@@ -184,7 +184,7 @@ def make_key(path: Path, kind: str) -> str:
 
 def lacks() -> str | None:
     """What the host lacks to run a guest, or None."""
-    for program in ("qemu-system-x86_64", "qemu-img", "genisoimage", "ssh", "ssh-keygen"):
+    for program in ("qemu-system-x86_64", "qemu-img", "genisoimage", "setpriv", "ssh", "ssh-keygen"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
     return None
