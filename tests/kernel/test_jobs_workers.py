@@ -10,7 +10,7 @@ import pytest
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import counting_queries
-from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local, remote
+from altostratus.kernel.jobs import Job, Jobs, Step, StepCall, Want, desire, local, remote
 from altostratus.kernel.jobs.turn import Turn, call_outside
 from tests.kernel.toy_jobs import (
     CREATE,
@@ -85,7 +85,7 @@ def running_elsewhere(cloud: ToyCloud) -> tuple[str, Any]:
     return job_id, errands[0]
 
 
-def test_a_lease_that_ran_out_is_taken_over_and_the_stale_worker_changes_nothing(cloud, caplog):
+def test_a_lease_that_ran_out_is_taken_over_and_the_stale_worker_changes_nothing(cloud, caplog, monkeypatch):
     with clock.frozen() as advance:
         job_id, stale = running_elsewhere(cloud)
         assert cloud.jobs.run_pass() == (0, [])
@@ -95,13 +95,19 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_stale_worker_changes_nothing
         calls = len(cloud.engine.calls)
         with caplog.at_level(logging.WARNING):
             cloud.jobs.run_errand(stale)
-        assert "was taken over by another worker" in caplog.text
+        assert "was taken over by another worker before its step began" in caplog.text
+        assert len(cloud.engine.calls) == calls
+        # the same when it had begun in time and was frozen in the middle
+        monkeypatch.setattr(cloud.jobs, "_is_ours", lambda turn: True)
+        cloud.jobs.run_errand(stale)
+        assert "what this one did there is left to the other" in caplog.text
         assert len(cloud.engine.calls) == calls + 1
         assert cloud.job(job_id).state == "done"
         created(cloud)
 
 
-def test_a_stale_worker_cannot_finish_what_another_is_doing(cloud):
+def test_a_stale_worker_cannot_finish_what_another_is_doing(cloud, monkeypatch):
+    monkeypatch.setattr(Jobs, "_is_ours", lambda self, turn: True)
     with clock.frozen() as advance:
         job_id, stale = running_elsewhere(cloud)
         advance(61)

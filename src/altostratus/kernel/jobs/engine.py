@@ -257,6 +257,10 @@ class Jobs:
         """Run a remote act, record how it went, and go on with its job as far as it goes."""
         turn, outside = errand
         while outside is not None:
+            # it may have waited for a free thread longer than its lease
+            if not self._is_ours(turn):
+                _log.warning("job %s was taken over by another worker before its step began", turn.row.id)
+                return
             result = call_outside(outside, turn.job.kind)
             try:
                 with self._db.write() as tx:
@@ -265,6 +269,10 @@ class Jobs:
                 _log.warning("%s; what this one did there is left to the other", error)
                 return
             outside = following  # type: ignore[assignment]
+
+    def _is_ours(self, turn: Turn) -> bool:
+        with self._db.read() as tx:
+            return tx.scalar(select(_job.c.epoch).where(_job.c.sequence == turn.row.sequence)) == turn.epoch
 
     def extend_leases(self, errands: Iterable[Errand]) -> None:
         """Say that these are still being worked on."""
