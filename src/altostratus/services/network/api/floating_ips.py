@@ -7,7 +7,6 @@ from sqlalchemy import select
 
 from altostratus.kernel.db import table_of
 from altostratus.kernel.policy import MEMBER, READER
-from altostratus.kernel.resource import lists
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import ListOf, Text, Uuid
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
@@ -29,7 +28,7 @@ from altostratus.services.network.models import FloatingIp, PortForwarding
 
 
 def visible_floating_ips(call: Call, statement: Any, listing: bool) -> Any:
-    return lists.own_project(call, statement, listing)
+    return standard.own_rows(call, statement, FloatingIp)
 
 
 def load_floating_ips(call: Call, rows_: list[Any]) -> list[dict[str, Any]]:

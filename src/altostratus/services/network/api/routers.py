@@ -4,7 +4,6 @@
 from typing import Any
 
 from altostratus.kernel.policy import MEMBER, READER
-from altostratus.kernel.resource import lists
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Bool, Computed, Field, ListOf, Object, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Op, Reply, Show, Update
@@ -53,7 +52,7 @@ _INTERFACE = {
 
 
 def visible_routers(call: Call, statement: Any, listing: bool) -> Any:
-    return lists.own_project(call, statement, listing)
+    return standard.own_rows(call, statement, Router)
 
 
 def load_routers(call: Call, rows: list[Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from sqlalchemy import select
 
 from altostratus.kernel.db import table_of
 from altostratus.kernel.policy import MEMBER, READER
-from altostratus.kernel.resource import lists
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Bool, Computed, ListOf, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
@@ -18,7 +17,7 @@ from altostratus.services.network.models import SecurityGroup, SecurityGroupRule
 
 
 def visible_groups(call: Call, statement: Any, listing: bool) -> Any:
-    return lists.own_project(call, statement, listing)
+    return standard.own_rows(call, statement, SecurityGroup)
 
 
 def load_groups(call: Call, rows: list[Any]) -> list[dict[str, Any]]:

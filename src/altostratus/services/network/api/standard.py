@@ -10,7 +10,7 @@ from sqlalchemy import Text as SqlText
 from sqlalchemy import func, not_, or_, select, type_coerce
 
 from altostratus.kernel import clock
-from altostratus.kernel.db import Row, table_of
+from altostratus.kernel.db import Model, Row, table_of
 from altostratus.kernel.errors import BadRequest, NotFound, PreconditionFailed
 from altostratus.kernel.policy import Persona
 from altostratus.kernel.resource.call import Call
@@ -218,6 +218,13 @@ def tag_operations(
         Op("PUT", "/{id}/tags/{tag}", write, member, _add_tag, target=target),
         Op("DELETE", "/{id}/tags/{tag}", delete, member, _remove_tag, target=target),
     )
+
+
+def own_rows(call: Call, statement: Any, model: type[Model]) -> Any:
+    """Only rows of the caller's project; administrators see all."""
+    if call.ctx.is_admin:
+        return statement
+    return statement.where(table_of(model).c.project_id == call.ctx.project_id)
 
 
 def visible_row(call: Call, resource: type[Resource], id: str) -> Row[Any]:
