@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real driver on this machine, cleaned away afterwards even if an earlier run was killed."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.drivers.network.guests import Guest
 
 # one fixed tag: a run cleans up what a killed one left behind
 TAG = "pytest"
-STATE = Path("/tmp/altostratus-pytest-network")
+STATE = Path(os.environ.get("ALTOSTRATUS_TEST_NETWORK_STATE", "/tmp/altostratus-pytest-network"))
 
 
 def make_config(state_dir: Path = STATE, tag: str = TAG) -> LinuxBridgeConfig:
@@ -63,6 +65,29 @@ def apply(driver: LinuxBridgeDriver, cloud: WorldBuilder, *, resync: bool = Fals
     result = driver.apply(cloud.world(), resync=resync)
     assert result.errors == {}
     assert driver.problems() == []
+
+
+def dnsmasq_pids() -> set[str]:
+    listed = subprocess.run(["pgrep", "-f", f"conf-file={STATE}/"], capture_output=True, text=True, check=False)
+    return set(listed.stdout.split())
+
+
+def machine() -> dict[str, Any]:
+    def of(*argv: str) -> str:
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    links = [(link["ifname"], link.get("address")) for link in json.loads(of("ip", "-j", "link"))]
+    ours = ("alto-pytest-", "qrouter-", "qdhcp-")
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if any(name in line for name in ours)]
+    return {
+        "links": links,
+        "addresses": of("ip", "-br", "addr"),
+        "netns": [name for name in of("ip", "netns").split() if name.startswith(ours)],
+        "nft": of("nft", "list", "ruleset"),
+        "mounts": mounts,
+        "processes": dnsmasq_pids(),
+        "state": sorted(STATE.rglob("*")) if STATE.exists() else [],
+    }
 
 
 GuestMaker = Callable[..., Guest]

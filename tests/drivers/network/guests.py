@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -82,6 +82,7 @@ class Guest:
             self._outside = open_tap(hypervisor, tap)
             self._thread = threading.Thread(target=self._carry, daemon=True)
             self._thread.start()
+            _wait_for_carrier(hypervisor, tap)
         except BaseException:
             self.close()
             raise
@@ -135,6 +136,13 @@ class Guest:
 
     def pings(self, address: str, *options: str) -> bool:
         return self.run("ping", "-c1", "-W1", *options, address).returncode == 0
+
+
+def _wait_for_carrier(netns: str, device: str) -> None:
+    """The kernel takes up to a second to tell a bridge that somebody has plugged in."""
+    deadline = time.monotonic() + 3
+    while " UP " not in run(netns, "ip", "-br", "link", "show", device).stdout and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def reaches(netns: str, address: str, port: int) -> bool:
@@ -208,3 +216,28 @@ def transfer_kbps(sender: str, receiver: str, address: str, size: int = 1_000_00
                 while received < size and (chunk := connection.recv(65536)):
                     received += len(chunk)
                 return received * 8 / 1000 / (time.monotonic() - begin)
+
+
+def dhcpv6_offer(guest: Guest, mac: str) -> str:
+    """Solicit once over DHCPv6 (RFC 8415) and return the address that is offered."""
+    duid = struct.pack("!HH", 3, 1) + bytes.fromhex(mac.replace(":", ""))
+
+    def option(code: int, data: bytes) -> bytes:
+        return struct.pack("!HH", code, len(data)) + data
+
+    def ask() -> str:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+            asking.bind(("::", 546))
+            asking.settimeout(1)
+            index = socket.if_nametoindex("eth0")
+            solicit = b"\x01abc" + option(1, duid) + option(3, struct.pack("!III", 1, 0, 0)) + option(8, b"\0\0")
+            for _ in range(4):
+                asking.sendto(solicit, ("ff02::1:2", 547, 0, index))
+                with suppress(TimeoutError):
+                    answer = asking.recv(2000)
+                    # the address of the first IAADDR option
+                    at = answer.index(struct.pack("!HH", 5, 24)) + 4
+                    return socket.inet_ntop(socket.AF_INET6, answer[at : at + 16])
+        raise AssertionError("no DHCPv6 answer")
+
+    return call_in_netns(guest.netns, ask)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from altostratus.contracts.network import SubnetSpec
+from altostratus.contracts.network import AddressPair, SubnetSpec
 from altostratus.drivers.network.linuxbridge import LinuxBridgeDriver
 from altostratus.drivers.network.linuxbridge.filters import link_local
 from altostratus.testing.network_conformance import WorldBuilder, id_of, mac_of, rule
 from tests.drivers.network.conftest import GuestMaker, apply
-from tests.drivers.network.guests import Guest
+from tests.drivers.network.guests import Guest, dhcpv6_offer
 
 pytestmark = pytest.mark.system
 
@@ -130,3 +130,29 @@ def test_guests_cannot_announce_or_answer_for_others(
     liar.check("ip", "addr", "add", "fd61:5::77/64", "dev", "eth0", "nodad")
     assert not victim.pings("fd61:5::77")
     assert "lladdr" not in victim.run("ip", "-6", "neigh", "show", "fd61:5::77").stdout
+
+
+@pytest.mark.parametrize("routed", [True, False])
+def test_dhcpv6(driver: LinuxBridgeDriver, cloud: WorldBuilder, guest: GuestMaker, routed: bool) -> None:
+    add_subnet6(cloud, "net-a", "fd61:1", "dhcpv6-stateful", router="router")
+    if not routed:
+        cloud.routers.clear()
+    add_port6(cloud, "one", "net-a", ("10.61.1.10", "fd61:1::abc"), "open")
+    apply(driver, cloud)
+    one = guest(cloud, "one", address=False)
+    listen_to_routers(one)
+    time.sleep(0.2)
+    assert dhcpv6_offer(one, cloud.ports["one"].mac) == "fd61:1::abc"
+
+
+def test_pairs_with_all_addresses(driver: LinuxBridgeDriver, cloud: WorldBuilder, guest: GuestMaker) -> None:
+    """How people make a guest a router: it may send anything under its own MAC."""
+    pairs = [AddressPair(ip_address=cidr, mac_address="") for cidr in ("0.0.0.0/0", "::/0")]
+    cloud.add_port("router-guest", "net-a", "10.61.1.10", "open", allowed_address_pairs=pairs)
+    cloud.add_port("one", "net-a", "10.61.1.11", "open")
+    apply(driver, cloud)
+    sender, one = guest(cloud, "router-guest"), guest(cloud, "one")
+    sender.address("10.200.0.1/32")
+    one.check("ip", "route", "add", "10.200.0.0/16", "dev", "eth0")
+    assert one.pings("10.200.0.1")
+    assert sender.pings("10.61.1.11", "-I", "10.200.0.1")

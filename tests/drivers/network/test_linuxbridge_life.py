@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linuxbridge driver over time: the contract, crashes, successors, and leaving no trace."""
 
-import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from altostratus.drivers.network.linuxbridge import LinuxBridgeDriver
 from altostratus.testing.network_conformance import NetworkConformance, WorldBuilder, id_of
-from tests.drivers.network.conftest import STATE, GuestMaker, apply, make_config
+from tests.drivers.network.conftest import STATE, GuestMaker, apply, dnsmasq_pids, machine, make_config
 from tests.drivers.network.guests import run
 
 pytestmark = pytest.mark.system
@@ -85,29 +83,6 @@ def test_a_new_agent_takes_over_and_repairs(driver: LinuxBridgeDriver, cloud: Wo
         assert one.pings("10.61.1.1")
     finally:
         heir.close()
-
-
-def dnsmasq_pids() -> set[str]:
-    listed = subprocess.run(["pgrep", "-f", f"conf-file={STATE}/"], capture_output=True, text=True, check=False)
-    return set(listed.stdout.split())
-
-
-def machine() -> dict[str, Any]:
-    def of(*argv: str) -> str:
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-    links = [(link["ifname"], link.get("address")) for link in json.loads(of("ip", "-j", "link"))]
-    ours = ("alto-pytest-", "qrouter-", "qdhcp-")
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if any(name in line for name in ours)]
-    return {
-        "links": links,
-        "addresses": of("ip", "-br", "addr"),
-        "netns": [name for name in of("ip", "netns").split() if name.startswith(ours)],
-        "nft": of("nft", "list", "ruleset"),
-        "mounts": mounts,
-        "processes": dnsmasq_pids(),
-        "state": sorted(STATE.rglob("*")) if STATE.exists() else [],
-    }
 
 
 def test_nothing_is_left_behind(driver: LinuxBridgeDriver, cloud: WorldBuilder, guest: GuestMaker) -> None:

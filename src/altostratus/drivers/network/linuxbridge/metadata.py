@@ -3,7 +3,7 @@
 
 One thread accepts for all namespaces, a few threads answer. Where a connection came in tells the
 network or router, its source address (that guests cannot forge) tells the port; the lookup knows the
-rest. Sizes, times and the number of connections are bounded, so a guest can only starve itself.
+rest. Sizes, times and the number of connections (of all and of each guest) are bounded.
 """
 
 import base64
@@ -28,6 +28,7 @@ from altostratus.drivers.network.linuxbridge.netns import call_in_netns, netns_i
 _log = logging.getLogger(__name__)
 PORT = 80
 MAX_BODY_BYTES = 65536
+MAX_PER_GUEST = 8
 IDLE_TIMEOUT_S = 10.0
 DEADLINE_S = 30.0
 _TICK_S = 1.0
@@ -48,6 +49,14 @@ class _Visit(NamedTuple):
 
     place: dict[str, str]
     lookup: MetadataLookup | None
+
+
+class _Caller(NamedTuple):
+    """An open connection: whose it is and when it is hung up."""
+
+    netns: str
+    ip: str
+    deadline: float
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -126,7 +135,7 @@ class MetadataProxy:
         self._doors: dict[str, _Door] = {}
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, float] = {}
+        self._open: dict[socket.socket, _Caller] = {}
         self._max_connections = max_connections
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="metadata")
         self._closed = threading.Event()
@@ -192,10 +201,12 @@ class MetadataProxy:
         except OSError:
             return
         with self._lock:
-            if len(self._open) >= self._max_connections or self._closed.is_set():
+            caller = _Caller(door.listener.netns, address[0], time.monotonic() + DEADLINE_S)
+            mine = sum(other[:2] == caller[:2] for other in self._open.values())
+            if mine >= MAX_PER_GUEST or len(self._open) >= self._max_connections or self._closed.is_set():
                 connection.close()
                 return
-            self._open[connection] = time.monotonic() + DEADLINE_S
+            self._open[connection] = caller
         kind, identifier = door.listener.owner
         self._pool.submit(self._handle, connection, address, _Visit({f"{kind}_id": identifier}, self._lookup))
 
@@ -214,7 +225,7 @@ class MetadataProxy:
     def _hang_up(self, now: float) -> None:
         """End connections that are over their deadline; their thread notices by itself."""
         with self._lock:
-            late = [connection for connection, deadline in self._open.items() if deadline < now]
+            late = [connection for connection, caller in self._open.items() if caller.deadline < now]
         for connection in late:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
