@@ -143,23 +143,25 @@ def create_or_bind_ports(
     `security_groups` are names or ids, for new ports only (empty: the default group).
     Raises NotFound, Conflict, BadRequest or OverQuota.
     """
-    owner = COMPUTE_OWNER + availability_zone
+    binding: dict[str, Any] = {
+        "device_id": server_id,
+        "device_owner": COMPUTE_OWNER + availability_zone,
+        "host_id": host,
+        "dns_name": _dns_name(server_name),
+    }
     made: list[str] = []
     group_ids: list[str] | None = None
     for nic in requested:
         if nic.port_id is not None:
             port = queries.get_port(tx, nic.port_id)
-            _bind(tx, cloud, port, server_id=server_id, owner=owner, host=host, dns_name=server_name)
+            _bind(tx, cloud, port, server_id, binding)
             made.append(port.id)
             continue
         network = queries.get_network(tx, nic.network_id or "")
         if group_ids is None:
             group_ids = groups_for(tx, cloud, ctx_project_id, security_groups)
-        values: dict[str, Any] = {
-            "device_id": server_id,
-            "device_owner": owner,
-            "host_id": host,
-            "dns_name": _dns_name(server_name),
+        values = {
+            **binding,
             "created_by_compute": True,
             "fixed_ips": [{"ip_address": nic.fixed_ip}] if nic.fixed_ip else None,
             "security_groups": group_ids if network.port_security_enabled else [],
@@ -180,16 +182,10 @@ def _dns_name(server_name: str) -> str:
         return ""
 
 
-def _bind(tx: Tx, cloud: Cloud, port: Row[Any], *, server_id: str, owner: str, host: str, dns_name: str) -> None:
+def _bind(tx: Tx, cloud: Cloud, port: Row[Any], server_id: str, values: dict[str, Any]) -> None:
     if port.device_id not in ("", server_id):
         raise Conflict(f"Port {port.id} is still in use by {port.device_id}.", kind="PortInUse")
-    values = {
-        "device_id": server_id,
-        "device_owner": owner,
-        "host_id": host,
-        "dns_name": port.dns_name or _dns_name(dns_name),
-    }
-    ports.update(tx, cloud, port, values)
+    ports.update(tx, cloud, port, {**values, "dns_name": port.dns_name or values["dns_name"]})
 
 
 def port_wants(tx: Tx, cloud: Cloud, port_ids: Iterable[str], host: str) -> list[Want]:
