@@ -49,6 +49,11 @@ def on_behalf_of(request_id: str, user_id: str = "-", project_id: str = "-") -> 
         _who.reset(token)
 
 
+def current() -> Who:
+    """On whose behalf this thread or task works."""
+    return _who.get()
+
+
 def current_request_id() -> str:
     return _who.get().request_id
 
