@@ -2,7 +2,7 @@
 """`server.create_image`: the guest's root disk as an image. The guest goes on running."""
 
 from altostratus.kernel import clock
-from altostratus.kernel.jobs import Job, JobFailed, Step, StepCall, Want, desire, local, remote
+from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local, remote
 from altostratus.services.compute.logic import servers, states
 from altostratus.services.compute.logic.wanted import server_want
 from altostratus.services.compute.models.servers import Server
@@ -11,8 +11,6 @@ from altostratus.services.image import public as image
 
 def order(step: StepCall) -> None:
     row = step.tx.get(Server, step.resource_id, what="server")
-    if row.delete_requested:
-        raise JobFailed("The server is being deleted.")
     path = image.staging_path(step.cloud, step.params["image_id"])
     servers.touch(step.tx, row.id, snapshot_token=step.job_id, snapshot_path=path)
 

@@ -71,6 +71,7 @@ DELETE = Job(
     "server.delete",
     resource="server",
     busy="queue",
+    cancels=True,
     forward_only=True,
     steps=[
         Step("domain", desire(remove_guest), deadline_s=600),

@@ -2,7 +2,7 @@
 """Attaching network interfaces to servers, and detaching them."""
 
 from altostratus.kernel import clock
-from altostratus.kernel.jobs import Job, JobFailed, Step, StepCall, Want, desire, local
+from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local
 from altostratus.services.compute.logic import servers, states
 from altostratus.services.compute.logic.wanted import server_want
 from altostratus.services.compute.models.servers import Server
@@ -11,8 +11,6 @@ from altostratus.services.network import public as network
 
 def wire(step: StepCall) -> list[Want]:
     row = step.tx.get(Server, step.resource_id, what="server")
-    if row.delete_requested:
-        raise JobFailed("The server is being deleted.")
     return network.port_wants(step.tx, step.cloud, [step.params["port_id"]], row.host) if row.host else []
 
 

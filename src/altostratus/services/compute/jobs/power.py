@@ -30,9 +30,11 @@ def _wish(power: str, *, token: bool = False) -> Callable[[StepCall], None]:
 
 
 def unwish(step: StepCall) -> None:
+    """Wish for what was before; nobody waits for it, because nothing more could be done if it failed too."""
     before = step.data.get("before")
     if before:
         servers.touch(step.tx, step.resource_id, **before)
+        step.desired.want(step.tx, server_want(step.tx, step.cloud, step.resource_id))
 
 
 def ask(step: StepCall) -> list[Want]:
@@ -78,7 +80,7 @@ def _job(kind: str, wish: Callable[[StepCall], None], reached: Callable[[StepCal
         busy="queue",
         steps=[
             Step("wish", local(wish), undo=local(unwish)),
-            Step("domain", desire(ask), undo=desire(ask), deadline_s=600),
+            Step("domain", desire(ask), deadline_s=600),
             Step("reached", local(reached)),
         ],
         on_failed=failed,

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, table_of
-from altostratus.kernel.jobs import Job, JobFailed, Step, StepCall, Want, desire, local
+from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local
 from altostratus.services.compute.guestdata import drive
 from altostratus.services.compute.logic import devices, servers, states
 from altostratus.services.compute.logic.wanted import server_want
@@ -23,8 +23,6 @@ def _root(step: StepCall) -> Row[Any] | None:
 def refill(step: StepCall) -> None:
     """From here on the old root disk is as good as gone, so this job does not undo: it fails into ERROR."""
     row = step.tx.get(Server, step.resource_id, what="server")
-    if row.delete_requested:
-        raise JobFailed("The server is being deleted.")
     root = _root(step)
     if root is not None and root.destination_type == "local" and row.image_id:
         base = devices.base_of(image.local_source(step.cloud, step.tx, row.image_id))

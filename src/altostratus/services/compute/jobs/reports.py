@@ -33,7 +33,7 @@ def on_server(tx: Tx, cloud: Cloud, _wanted: Row[Any], report: Report) -> None:
         changed["power_state"] = number
     settled = _SETTLED.get(power)
     quiet = row.vm_state in ("active", "stopped", "paused", "suspended") and settled not in (None, row.vm_state)
-    if quiet and servers.progress_of(tx, cloud, [row])[row.id].task_state is None:
+    if quiet and servers.progress_of(tx, [row])[row.id].task_state is None:
         changed["vm_state"] = settled
         if settled == "stopped":
             changed["wanted_power"] = "stopped"

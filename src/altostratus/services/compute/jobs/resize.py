@@ -7,7 +7,7 @@ Disks only grow: reverting gives vCPUs and memory back, the larger disk stays.
 from typing import Any
 
 from altostratus.kernel import clock
-from altostratus.kernel.jobs import Job, JobFailed, Step, StepCall, Want, desire, local
+from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local
 from altostratus.services.compute.logic import hosts, servers, states
 from altostratus.services.compute.logic.scheduling import choose
 from altostratus.services.compute.logic.wanted import server_want
@@ -29,8 +29,6 @@ def _claim(step: StepCall, flavor: dict[str, Any]) -> None:
 
 def prepare(step: StepCall) -> None:
     row = step.tx.get(Server, step.resource_id, what="server")
-    if row.delete_requested:
-        raise JobFailed("The server is being deleted.")
     step.data["before"] = {"wanted_power": row.wanted_power, "vm_state": row.vm_state, "power_token": row.power_token}
     step.data["old"] = {"flavor": row.flavor, "flavor_id": row.flavor_id}
     both = {

@@ -3,7 +3,7 @@
 
 from altostratus.kernel import clock
 from altostratus.kernel.errors import NotFound
-from altostratus.kernel.jobs import Job, JobFailed, Step, StepCall, Want, desire, local
+from altostratus.kernel.jobs import Job, Step, StepCall, Want, desire, local
 from altostratus.services.block_storage import public as block_storage
 from altostratus.services.compute.logic import servers, states
 from altostratus.services.compute.logic.wanted import server_want
@@ -11,9 +11,6 @@ from altostratus.services.compute.models.servers import BlockDevice, Server
 
 
 def plug(step: StepCall) -> None:
-    row = step.tx.get(Server, step.resource_id, what="server")
-    if row.delete_requested:
-        raise JobFailed("The server is being deleted.")
     step.tx.update(BlockDevice, step.params["device_id"], wired=True)
 
 

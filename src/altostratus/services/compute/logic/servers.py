@@ -11,6 +11,7 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.kernel.jobs.models import JobRow
+from altostratus.kernel.jobs.records import step_name
 from altostratus.services.compute.logic import states
 from altostratus.services.compute.models.servers import BlockDevice, Server
 
@@ -29,19 +30,19 @@ _UNFINISHED: Final = ("queued", "runnable", "running", "parked")
 _IDLE: Final = Progress(None, None)
 
 
-def progress_of(tx: Tx, cloud: Cloud, rows: Iterable[Row[Any]]) -> dict[str, Progress]:
+def progress_of(tx: Tx, rows: Iterable[Row[Any]]) -> dict[str, Progress]:
     """Server id -> what is going on, from unfinished jobs; one query. A wish to delete outranks everything."""
     by_id = {row.id: row for row in rows}
     found = dict.fromkeys(by_id, _IDLE)
     job = table_of(JobRow).c
     statement = (
-        select(job.resource_id, job.kind, job.step)
+        select(job.resource_id, job.kind, job.step, job.steps)
         .where(job.resource == "server", job.resource_id.in_(list(by_id)), job.state.in_(_UNFINISHED))
         .order_by(job.sequence)
     )
     for row in tx.rows(statement) if by_id else ():
         if found[row.resource_id].task_state is None:
-            task = states.task_state_of(row.kind, _step_name(cloud, row.kind, row.step))
+            task = states.task_state_of(row.kind, step_name(row))
             found[row.resource_id] = Progress(row.kind, task)
     for server_id, server in by_id.items():
         if server.delete_requested and not server.deleted:
@@ -49,13 +50,8 @@ def progress_of(tx: Tx, cloud: Cloud, rows: Iterable[Row[Any]]) -> dict[str, Pro
     return found
 
 
-def _step_name(cloud: Cloud, kind: str, step: int) -> str | None:
-    known = cloud.jobs.known.get(kind)
-    return known.steps[step].name if known is not None and 0 <= step < len(known.steps) else None
-
-
-def task_state(tx: Tx, cloud: Cloud, row: Row[Any]) -> str | None:
-    return progress_of(tx, cloud, [row])[row.id].task_state
+def task_state(tx: Tx, row: Row[Any]) -> str | None:
+    return progress_of(tx, [row])[row.id].task_state
 
 
 def demand_unlocked(row: Row[Any], *, may_override: bool) -> None:
@@ -66,7 +62,7 @@ def demand_unlocked(row: Row[Any], *, may_override: bool) -> None:
 
 
 def demand_state(
-    tx: Tx, cloud: Cloud, row: Row[Any], action: str, vm_states: Collection[str] | None, *, any_task: bool = False
+    tx: Tx, row: Row[Any], action: str, vm_states: Collection[str] | None, *, any_task: bool = False
 ) -> None:
     """Raises Conflict unless the server is in one of `vm_states` (None: all) and nothing else is going on."""
     if vm_states is not None and row.vm_state not in vm_states:
@@ -75,7 +71,7 @@ def demand_state(
         )
     if any_task:
         return
-    task = task_state(tx, cloud, row)
+    task = task_state(tx, row)
     if task is not None:
         raise Conflict(
             f"Cannot '{action}' instance {row.id} while it is in task_state {task}", kind="InstanceInvalidState"

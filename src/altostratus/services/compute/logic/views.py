@@ -21,8 +21,8 @@ def host_id(project_id: str, host: str | None) -> str:
 def load(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     """Rows as mappings with `task_state`, `status`, `ports`, `volumes` and (for those who may) `host_status`."""
     ids = [row.id for row in rows]
-    tx, cloud = call.tx, call.cloud
-    going_on = servers.progress_of(tx, cloud, rows)
+    tx = call.tx
+    going_on = servers.progress_of(tx, rows)
     ports = network.ports_of_servers(tx, ids)
     volumes = servers.volumes_of(tx, ids)
     host_status = _host_status(call)

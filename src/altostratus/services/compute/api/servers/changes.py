@@ -6,7 +6,6 @@ import string
 from typing import Any
 
 from altostratus.kernel.errors import BadRequest
-from altostratus.kernel.jobs import Want
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import parse_bool
 from altostratus.kernel.resource.operations import Reply
@@ -95,13 +94,10 @@ def delete_server(call: Call) -> Reply:
 
 
 def begin_delete(call: Call, row: Any) -> None:
-    """Start the deletion once; a build that is under way is told to stop."""
+    """Start the deletion once; what is under way with the server turns round first."""
     if row.delete_requested:
         return
     servers.touch(call.tx, row.id, delete_requested=True)
-    if row.host and row.vm_state == "building":
-        # wakes the job that waits for the guest; it sees the wish, undoes itself, and the deletion follows
-        call.cloud.desired.want(call.tx, Want("server", row.id, row.host, None))
     call.cloud.jobs.start(
         call.tx,
         DELETE,

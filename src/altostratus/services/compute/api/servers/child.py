@@ -33,4 +33,4 @@ def demand(call: Call, action: str, vm_states: tuple[str, ...] | None, *, any_ta
     """Before a change: raises Conflict if the server is locked, in the wrong state or busy."""
     if call.row.locked_by:
         servers.demand_unlocked(call.row, may_override=call.ctx.is_admin and call.may(_LOCK_OVERRIDE))
-    servers.demand_state(call.tx, call.cloud, call.row, action, vm_states, any_task=any_task)
+    servers.demand_state(call.tx, call.row, action, vm_states, any_task=any_task)

@@ -5,8 +5,8 @@ import base64
 import re
 from typing import Any
 
-from altostratus.contracts.agent_calls import AgentCalls
 from altostratus.kernel.errors import BadRequest, Conflict, NotFound, NotImplementedHere, Unavailable
+from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.policy import ADMIN, MEMBER, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -42,9 +42,9 @@ def ask_host(call: Call, question: str, timeout_s: float = 10.0) -> dict[str, An
     host = call.row.host
     if host is None:
         raise Conflict(f"Instance {call.row.id} is not ready: it is not on any host yet.")
-    if not call.cloud.has_part(AgentCalls):
+    if not call.cloud.has_part(HostCalls):
         raise Unavailable(f"The compute agent of host {host} cannot be asked from here.")
-    agents = call.cloud.part(AgentCalls)  # type: ignore[type-abstract]
+    agents = call.cloud.part(HostCalls)  # type: ignore[type-abstract]
     return agents.call(host, f"compute.{question}", {"server_id": call.row.id}, timeout_s)
 
 

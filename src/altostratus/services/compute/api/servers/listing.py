@@ -373,7 +373,7 @@ def _narrowed(call: Call, query: dict[str, list[str]], statement: Select[Any]) -
     if None in tasks and not exact_tasks and not by_ip:
         return statement
     rows = call.tx.rows(statement.where(table.c.deleted.is_(False)))
-    going_on = servers.progress_of(call.tx, call.cloud, rows)
+    going_on = servers.progress_of(call.tx, rows)
     ids = {row.id for row in rows}
     if None not in tasks:
         ids = {key for key in ids if going_on[key].task_state in tasks}
