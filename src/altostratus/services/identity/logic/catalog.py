@@ -56,8 +56,13 @@ def catalog_path(service: Service) -> str:
 def register_catalog(tx: Tx, cloud: Cloud, base_url: str, region: str = "RegionOne") -> None:
     """Enter every service of the cloud, with its three endpoints; a moved cloud gets its new URLs. Idempotent."""
     changed = ensure_region(tx, region)
-    for service in filter(lambda one: one.in_catalog, cloud.all_services()):
-        service_type = catalog_type(service)
+    entries = [
+        (service, service_type)
+        for service in cloud.all_services()
+        if service.in_catalog
+        for service_type in (catalog_type(service), *service.also_as)
+    ]
+    for service, service_type in entries:
         service_id = _own_id("service", service_type)
         if tx.find(CatalogService, service_id) is None:
             tx.insert(
