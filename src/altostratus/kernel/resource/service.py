@@ -28,6 +28,7 @@ class Service:
 
     type            official service type with underscores ("block_storage"); `catalog_type` if it differs
     name            name in the catalog (nova, cinder ...)
+    also_as         further types it is in the catalog as, for clients that look for older or newer names
     catalog_path    path of its catalog URLs, if it is neither `path` (microversioned) nor `root` (others)
     path            where its newest API lies ("/compute/v2.1"); `root` is the part before the version
     project_in_path the catalog URL ends in the project id (block storage)
@@ -46,6 +47,7 @@ class Service:
     resources: tuple[ResourceType, ...]
     envelope: Envelope
     catalog_type: str | None = None
+    also_as: tuple[str, ...] = ()
     catalog_path: str | None = None
     in_catalog: bool = True
     policy_namespace: str = ""
