@@ -62,6 +62,14 @@ def find_images(tx: Tx, image_ids: Iterable[str]) -> dict[str, ImageInfo]:
     return {row.id: _info(row) for row in tx.rows(select(table).where(table.c.id.in_(set(image_ids))))}
 
 
+def find_by_name(tx: Tx, ctx: Context, name: str) -> list[ImageInfo]:
+    """Images of this name that the caller can see, newest first."""
+    table = table_of(ImageRow)
+    statement = select(table).where(table.c.name == name).order_by(table.c.created_at.desc())
+    condition = visible_by_id(ctx)
+    return [_info(row) for row in tx.rows(statement if condition is None else statement.where(condition))]
+
+
 def _info(row: Row[Any]) -> ImageInfo:
     return ImageInfo(
         id=row.id, name=row.name, status=row.status, disk_format=row.disk_format,

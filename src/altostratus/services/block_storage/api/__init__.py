@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of the block storage API, a file each."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting the jobs of block storage, with the locks that each needs."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import Row, Tx
+from altostratus.kernel.jobs import Job
+from altostratus.services.block_storage.jobs.snapshots import CREATE_SNAPSHOT, DELETE_SNAPSHOT
+from altostratus.services.block_storage.jobs.upload import UPLOAD_VOLUME
+from altostratus.services.block_storage.jobs.volumes import CREATE_VOLUME, DELETE_VOLUME, EXTEND_VOLUME
+
+
+class Origin(NamedTuple):
+    """Who asked, for the job's record."""
+
+    request_id: str
+    project_id: str | None
+    user_id: str | None
+
+
+def create_volume(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
+    """The source is locked as well: it must not go while it is copied."""
+    locks = [f"volume:{row.id}"]
+    if row.snapshot_id:
+        locks.append(f"snapshot:{row.snapshot_id}")
+    if row.source_volid:
+        locks.append(f"volume:{row.source_volid}")
+    _start(tx, cloud, CREATE_VOLUME, row.id, {}, origin, locks)
+
+
+def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, snapshot_ids: Iterable[str], origin: Origin) -> None:
+    snapshots = list(snapshot_ids)
+    locks = [f"volume:{volume_id}", *(f"snapshot:{snapshot_id}" for snapshot_id in snapshots)]
+    _start(tx, cloud, DELETE_VOLUME, volume_id, {"snapshots": snapshots}, origin, locks)
+
+
+def extend_volume(tx: Tx, cloud: Cloud, volume_id: str, new_size_gib: int, origin: Origin) -> None:
+    _start(tx, cloud, EXTEND_VOLUME, volume_id, {"new_size_gib": new_size_gib}, origin, [f"volume:{volume_id}"])
+
+
+def upload_volume(tx: Tx, cloud: Cloud, volume_id: str, image_id: str, disk_format: str, origin: Origin) -> None:
+    params = {"image_id": image_id, "disk_format": disk_format}
+    _start(tx, cloud, UPLOAD_VOLUME, volume_id, params, origin, [f"volume:{volume_id}"])
+
+
+def create_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
+    _start(tx, cloud, CREATE_SNAPSHOT, row.id, {}, origin, [f"snapshot:{row.id}", f"volume:{row.volume_id}"])
+
+
+def delete_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
+    _start(tx, cloud, DELETE_SNAPSHOT, row.id, {}, origin, [f"snapshot:{row.id}"])
+
+
+def _start(
+    tx: Tx, cloud: Cloud, job: Job, resource_id: str, params: dict[str, Any], origin: Origin, locks: list[str]
+) -> None:
+    cloud.jobs.start(
+        tx, job, resource_id, params, request_id=origin.request_id, project_id=origin.project_id,
+        user_id=origin.user_id, lock=locks,
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages to users: why a volume went into error."""
+
+from altostratus.kernel import clock, ids
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import Tx
+from altostratus.services.block_storage.config import BlockStorageOptions
+from altostratus.services.block_storage.models.others import Message
+
+# (action, detail) numbers that upstream's event ids are made of
+_EVENTS = {
+    "schedule": "VOLUME_VOLUME_001_002",
+    "create": "VOLUME_VOLUME_001_001",
+    "delete": "VOLUME_VOLUME_007_001",
+    "extend": "VOLUME_VOLUME_004_001",
+    "upload": "VOLUME_VOLUME_003_001",
+    "snapshot": "VOLUME_VOLUME_SNAPSHOT_008_001",
+    "snapshot_delete": "VOLUME_VOLUME_SNAPSHOT_009_001",
+}
+_DAY_S = 86400
+
+
+def tell(
+    tx: Tx, cloud: Cloud, *, project_id: str, request_id: str, resource: tuple[str, str], event: str, reason: str
+) -> None:
+    """Keep a message; `resource` is (VOLUME or VOLUME_SNAPSHOT, id)."""
+    tx.insert(
+        Message,
+        id=ids.new_id(),
+        project_id=project_id,
+        request_id=request_id,
+        resource_type=resource[0],
+        resource_uuid=resource[1],
+        event_id=_EVENTS[event],
+        user_message=reason,
+        created_at=clock.now(),
+        guaranteed_until=clock.after(cloud[BlockStorageOptions].message_days * _DAY_S),
+    )
