@@ -127,6 +127,9 @@ class Route:
             if not token:
                 raise Unauthorized("The request you have made requires authentication.")
             call.ctx = self.cloud.authenticator.authenticate(token)
+            in_path = request.env.get("altostratus.project_id")
+            if in_path is not None and in_path != call.ctx.project_id:
+                raise BadRequest("Malformed request url: the project in it is not the one that the token is for.")
         if op.stream == "in":
             call.stream = _body_of(request)
         elif op.method in ("POST", "PUT", "PATCH", "DELETE"):
