@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Security groups and anti-spoofing, tried from inside guests."""
 
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from msgspec.structs import replace
 
 from altostratus.contracts.network import AddressPair
 from altostratus.drivers.network.linuxbridge import LinuxBridgeDriver
+from altostratus.drivers.network.linuxbridge.netns import call_in_netns
 from altostratus.testing.network_conformance import WorldBuilder, id_of, rule
 from tests.drivers.network.conftest import GuestMaker, apply
 from tests.drivers.network.guests import Echo, reaches, started
@@ -129,3 +132,73 @@ def test_guests_cannot_answer_dhcp(
     (tmp_path / "l").touch()
     with started(rogue.netns, "busybox", "udhcpd", "-f", str(conf)), pytest.raises(AssertionError, match="no lease"):
         asker.dhcp(tmp_path)
+
+
+class Conversation:
+    """A TCP connection from one namespace to another that is held open."""
+
+    def __init__(self, caller: str, answerer: str, address: str, port: int) -> None:
+        self._listening = call_in_netns(answerer, lambda: socket.create_server(("", port)))
+        self._near = call_in_netns(caller, lambda: socket.create_connection((address, port), timeout=3))
+        self._far, _ = self._listening.accept()
+        self._near.settimeout(0.5)
+        self._far.settimeout(0.5)
+
+    def goes_on(self) -> bool:
+        """Whether a word still gets through, there and back."""
+        try:
+            self._near.sendall(b"word")
+            self._far.recv(4)
+            self._far.sendall(b"word")
+            return self._near.recv(4) == b"word"
+        except TimeoutError:
+            return False
+
+    def close(self) -> None:
+        for one in (self._near, self._far, self._listening):
+            one.close()
+
+
+def test_what_is_no_longer_allowed_ends(driver: LinuxBridgeDriver, cloud: WorldBuilder, guest: GuestMaker) -> None:
+    ssh = rule("ssh", "ingress", protocol="tcp", port_min=22, port_max=22)
+    cloud.add_group("ssh", ssh)
+    cloud.add_port("target", "net-a", "10.61.1.10", "ssh")
+    cloud.add_port("bystander", "net-a", "10.61.1.12", "open")
+    cloud.add_port("caller", "net-a", "10.61.1.11", "open")
+    apply(driver, cloud)
+    target, caller, bystander = guest(cloud, "target"), guest(cloud, "caller"), guest(cloud, "bystander")
+    spoken = Conversation(caller.netns, target.netns, "10.61.1.10", 22)
+    other = Conversation(caller.netns, bystander.netns, "10.61.1.12", 22)
+    try:
+        assert spoken.goes_on()
+        cloud.add_group("ssh")
+        apply(driver, cloud)
+        assert not spoken.goes_on()
+        assert other.goes_on()
+        # a connection is remembered again once it is allowed again
+        cloud.add_group("ssh", ssh)
+        apply(driver, cloud)
+        time.sleep(1)
+        assert spoken.goes_on()
+    finally:
+        spoken.close()
+        other.close()
+
+
+def test_a_floating_ip_that_is_taken_away_ends_its_connections(
+    driver: LinuxBridgeDriver, cloud: WorldBuilder, guest: GuestMaker
+) -> None:
+    cloud.add_port("target", "net-a", "10.61.1.10", "open")
+    cloud.add_floating_ip("router", "192.168.251.50", "target")
+    apply(driver, cloud)
+    target = guest(cloud, "target")
+    world = driver.info().world_netns
+    assert world is not None
+    spoken = Conversation(world, target.netns, "192.168.251.50", 7022)
+    try:
+        assert spoken.goes_on()
+        cloud.routers["router"] = replace(cloud.routers["router"], floating_ips=[])
+        apply(driver, cloud)
+        assert not spoken.goes_on()
+    finally:
+        spoken.close()

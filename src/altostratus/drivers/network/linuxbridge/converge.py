@@ -5,19 +5,24 @@ Filters are in force before devices exist, translation before addresses, devices
 What is going away loses its processes and sockets first, because they would keep it alive.
 """
 
+import logging
 import os
 
 from altostratus.drivers.network.linuxbridge.announce import announce
 from altostratus.drivers.network.linuxbridge.changes import Changes, LinkSettings, plan_changes
 from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
+from altostratus.drivers.network.linuxbridge.conntrack import forget_connections
 from altostratus.drivers.network.linuxbridge.dnsmasq import DnsmasqSupervisor
 from altostratus.drivers.network.linuxbridge.execute import Command, CommandFailure, run_batch, run_nft
+from altostratus.drivers.network.linuxbridge.forgetting import plan_forgetting
 from altostratus.drivers.network.linuxbridge.metadata import MetadataProxy
 from altostratus.drivers.network.linuxbridge.model import HostPlan
 from altostratus.drivers.network.linuxbridge.netns import write_sysctls
 from altostratus.drivers.network.linuxbridge.probe import Capabilities
 from altostratus.drivers.network.linuxbridge.shaping import plan_shaping
 from altostratus.drivers.network.linuxbridge.tables import plan_table_change
+
+_log = logging.getLogger(__name__)
 
 
 class Convergence:
@@ -47,6 +52,7 @@ class Convergence:
         self._load_tables(observed, wanted, set(changes.new_namespaces))
         self._put_up_devices(changes)
         self._limit(observed, wanted, changes)
+        self._forget(observed, wanted)
         self._failures += self._dnsmasq.apply(wanted.processes, resync=resync)
         self._failures += self._proxy.apply(wanted.listeners, resync=resync)
         announce(wanted.announcements - observed.announcements)
@@ -93,6 +99,13 @@ class Convergence:
             self._failures += run_batch("ip", netns, changes.creations[netns])
         for netns, commands in changes.floods.items():
             self._failures += run_batch("bridge", netns, commands)
+
+    def _forget(self, observed: HostPlan, wanted: HostPlan) -> None:
+        for netns, addresses in plan_forgetting(observed, wanted, self._config.hypervisor_netns).items():
+            try:
+                forget_connections(netns, addresses)
+            except OSError as error:
+                _log.warning("connections of %d addresses live on in %s: %s", len(addresses), netns, error)
 
     def _limit(self, observed: HostPlan, wanted: HostPlan, changes: Changes) -> None:
         if not observed.shapers and not wanted.shapers:

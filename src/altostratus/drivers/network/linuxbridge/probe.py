@@ -83,8 +83,8 @@ def _probe_inside(netns: str) -> Capabilities:
         Command("link add link probe0 name probe1 type vlan id 7", ("probe", "vlan")),
         Command("link add probe2 type vxlan id 7 dstport 4789 nolearning", ("probe", "vxlan")),
     ]
-    # asking for an IFB device would load its module, and that puts two devices into the root namespace
-    ifb = Path("/sys/module/ifb").exists() or _accepts_ifb_already(netns)
+    # asking for an IFB device would load its module with two devices in the root namespace; loading it by hand does not
+    ifb = Path("/sys/module/ifb").exists() or _accepts_ifb_already(netns) or _load_module("ifb", "numifbs=0")
     failed = {failure.owner[1] for failure in run_batch("ip", netns, devices)}
     shaping = [
         Command("qdisc add dev probe0 handle ffff: ingress"),
@@ -115,8 +115,8 @@ def _accepts_ifb_already(netns: str) -> bool:
     return Path("/sys/class/net/ifb0").exists() and _accepts(netns, ["ip", "link", "add", "probe3", "type", "ifb"])
 
 
-def _load_module(name: str) -> bool:
+def _load_module(name: str, *options: str) -> bool:
     try:
-        return _accepts(None, ["modprobe", "-q", name])
+        return _accepts(None, ["modprobe", "-q", name, *options])
     except MissingTool:
         return False
