@@ -9,10 +9,13 @@ import pytest
 from altostratus.contracts.host_api import Report
 from altostratus.contracts.hypervisor import HypervisorError, ServerSpec
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
+from altostratus.contracts.volume import SnapshotSpec, VolumeSpec
 from altostratus.drivers.hypervisor.fake import FakeConfig, FakeHypervisor
 from altostratus.drivers.image_store.fake import FakeImageStore
 from altostratus.drivers.image_store.inspect import HeaderInspector
+from altostratus.drivers.volume.fake import FakeVolumeDriver
 from altostratus.kernel.host_calls import HostCalls
+from altostratus.services.block_storage.service import SERVICE as BLOCK_STORAGE
 from altostratus.services.compute.logic import hosts
 from altostratus.services.compute.service import SERVICE as COMPUTE
 from altostratus.services.image.service import SERVICE as IMAGE
@@ -22,7 +25,7 @@ from altostratus.testing.cloud import InstantAgent, TestCloud
 
 from .people import Person
 
-SERVICES = (PLACEMENT, IMAGE, NETWORK, COMPUTE)
+SERVICES = (PLACEMENT, IMAGE, NETWORK, BLOCK_STORAGE, COMPUTE)
 NETWORK_KINDS = ("network", "port", "security_group", "router")
 
 
@@ -92,12 +95,21 @@ class Asked:
         raise AssertionError(name)
 
 
-def volume_state(wanted):
-    spec = wanted.spec
-    if wanted.kind == "snapshot":
-        return {"id": wanted.id, "present": True}
-    state = {"id": wanted.id, "present": True, "path": f"/volumes/{wanted.id}", "format": spec.get("format", "qcow2")}
-    return state | {"size_gib": spec["size_gib"], "export_token": spec.get("export_token")}
+class StorageAgent(InstantAgent):
+    """The storage agent over volumes in memory."""
+
+    def __init__(self):
+        super().__init__(("volume", "snapshot"), self._make)
+        self.driver = FakeVolumeDriver()
+
+    def _make(self, wanted):
+        if wanted.kind == "snapshot":
+            self.driver.ensure_snapshot(msgspec.convert(wanted.spec, SnapshotSpec))
+            return {"id": wanted.id, "present": True}
+        return msgspec.to_builtins(self.driver.ensure_volume(msgspec.convert(wanted.spec, VolumeSpec)))
+
+    def facts(self):
+        return {"backends": [msgspec.to_builtins(self.driver.info())]}
 
 
 @pytest.fixture
@@ -119,7 +131,7 @@ def cloud(tmp_path, agent):
     agents = {
         "compute": agent,
         "network": InstantAgent(NETWORK_KINDS),
-        "block_storage": InstantAgent(("volume", "snapshot"), volume_state),
+        "block_storage": StorageAgent(),
     }
     with TestCloud(tmp_path, services=SERVICES, agents=agents, prepare=prepare) as made:
         with made.cloud.db.write() as tx:
