@@ -25,6 +25,8 @@ from altostratus.kernel import clock, log
 _log = log.get("supervisor")
 _QUICKEST_RESTART_S = 0.5
 _SLOWEST_RESTART_S = 20.0
+# one that lived for longer was well: it was killed, and is wanted back at once
+_WELL_AFTER_S = 5.0
 
 
 class Child:
@@ -50,7 +52,11 @@ class Child:
             status = self._process.wait()
             if self._stopping.is_set():
                 return
-            pause = _QUICKEST_RESTART_S if clock.monotonic() - started > 30 else min(2 * pause, _SLOWEST_RESTART_S)
+            pause = (
+                _QUICKEST_RESTART_S
+                if clock.monotonic() - started > _WELL_AFTER_S
+                else min(2 * pause, _SLOWEST_RESTART_S)
+            )
             _log.warning("%s ended with status %s; starting it again in %.1f s", self.name, status, pause)
             self._stopping.wait(pause)
 
