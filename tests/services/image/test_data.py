@@ -12,7 +12,7 @@ from altostratus.contracts.image_store import ImageStoreError
 from altostratus.services.image import public
 from altostratus.services.image.logic import uploads
 from altostratus.services.image.models import ImageRow
-from altostratus.services.image.reconcilers import look_after_images
+from altostratus.services.image.reconcilers import Orphans, look_after_images
 from altostratus.testing.personas import PersonaAuthenticator
 from tests.services.image.conftest import DATA, IMAGES, make, make_active, status_of
 
@@ -162,11 +162,27 @@ def test_a_running_upload_is_left_alone_and_a_deleted_image_takes_its_data_along
     assert store.list_locations() == []
 
 
-def test_orphans_are_swept(cloud, member, store):
+def put_orphan(store):
+    location = "00000000-0000-4000-8000-000000000000"
+    store.write(location, io.BytesIO(b"orphan"), expected_size=None, max_bytes=100)
+    return f"file:{location}"
+
+
+def test_orphans_go_after_a_while(cloud, member, store):
     keep = make_active(member)
-    store.write("00000000-0000-4000-8000-000000000000", io.BytesIO(b"orphan"), expected_size=None, max_bytes=100)
+    orphan = put_orphan(store)
+    look_after_images(cloud.cloud)
+    assert orphan in store.list_locations()
+    cloud.cloud.part(Orphans).grace_s = 0
     look_after_images(cloud.cloud)
     assert store.list_locations() == [f"file:{keep}"]
+
+
+def test_an_empty_database_empties_no_store(cloud, store):
+    orphan = put_orphan(store)
+    cloud.cloud.part(Orphans).grace_s = 0
+    look_after_images(cloud.cloud)
+    assert store.list_locations() == [orphan]
 
 
 # the door for other services

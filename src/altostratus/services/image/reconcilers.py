@@ -29,18 +29,41 @@ def end_dead_uploads(cloud: Cloud) -> int:
     return len(dead)
 
 
+class Orphans:
+    """Data that no image names, with the time it was first seen so. One per process."""
+
+    def __init__(self, grace_s: float = 600.0) -> None:
+        self.grace_s = grace_s
+        self._since: dict[str, float] = {}
+
+    def ripe(self, locations: set[str]) -> list[str]:
+        """Those of `locations` that were orphans already `grace_s` ago."""
+        now = clock.monotonic()
+        self._since = {location: self._since.get(location, now) for location in locations}
+        return [location for location, since in self._since.items() if now - since >= self.grace_s]
+
+
 def sweep_data(cloud: Cloud) -> int:
-    """Remove data that no image names, and what killed uploads have left; how many things went."""
+    """Remove data that no image has named for a while, and what killed uploads have left; how much went.
+
+    Deletions have a job of their own, so this finds only what crashes left. It never runs on a database
+    without any image: an empty database must not empty the store.
+    """
     store = store_of(cloud)
     # first the data, then the rows: an image exists before its data, so what has no row now never gets one
     locations = store.list_locations()
-    removed = 0
+    orphans: set[str] = set()
     for start in range(0, len(locations), _BATCH):
         batch = {location: _image_id(location) for location in locations[start : start + _BATCH]}
-        for location in set(batch) - _named(cloud, batch):
+        orphans |= set(batch) - _named(cloud, batch)
+    removed = 0
+    if len(orphans) < len(locations):
+        for location in cloud.part(Orphans).ripe(orphans):
             _log.warning("removing %s, which no image names", location)
             store.delete(location)
             removed += 1
+    elif orphans:
+        _log.warning("%d images are kept in the store though the database names none", len(orphans))
     return removed + store.sweep(_TEMPORARY_AGE_S)
 
 

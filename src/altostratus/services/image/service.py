@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manifest of the image service."""
 
-from typing import Any
-
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
 from altostratus.kernel.quota import UNLIMITED, Countable
@@ -19,13 +17,14 @@ from altostratus.services.image.jobs.delete_data import DELETE_DATA
 from altostratus.services.image.jobs.import_image import IMPORT_IMAGE
 from altostratus.services.image.logic.images import count_images, total_size_mib
 from altostratus.services.image.logic.uploads import Uploads
-from altostratus.services.image.reconcilers import RECONCILERS
+from altostratus.services.image.reconcilers import RECONCILERS, Orphans
 
 
-def prepare(_tx: Tx, cloud: Cloud) -> Any:
-    """What this process keeps in memory: running uploads, rendered rows."""
+def prepare(_tx: Tx, cloud: Cloud) -> None:
+    """What this process keeps in memory: running uploads, orphans seen, rendered rows."""
     if not cloud.has_part(Uploads):
         cloud.add_part(Uploads, Uploads())
+        cloud.add_part(Orphans, Orphans())
     if not cloud.has_part(Fragments):
         cloud.add_part(Fragments, Fragments())
 
