@@ -50,8 +50,6 @@ def build() -> Callable[..., Iterable[bytes]]:
         policy_dir=paths.policy,
         job_workers=options.job_workers,
     )
-    if not migrate.head():
-        cloud.db.create_all()
     unknown = cloud.jobs.unfinished_unknown_steps()
     if unknown:
         sys.exit(

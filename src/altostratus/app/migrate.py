@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Column, create_engine, inspect, text
 
 import altostratus.migrations
 from altostratus.kernel import log
+from altostratus.kernel.db import Model
 
 _log = log.get("migrate")
 _FOLDER = Path(altostratus.migrations.__file__).parent
@@ -88,8 +89,34 @@ def new_step(message: str) -> None:
             config = _alembic_config(connection)
             slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
             config.set_main_option("file_template", f"%%(rev)s_{slug}")
-            command.revision(config, message, autogenerate=True, rev_id=number)
+            script = command.revision(config, message, autogenerate=True, rev_id=number)
+        _add_expression_indexes(Path(script.path))
     sys.stdout.write(f"written: {number} for {len(ALL_SERVICES)} services\n")
+
+
+def _add_expression_indexes(path: Path) -> None:
+    """Indexes over expressions, which Alembic cannot compare: each is made by the step that first lacks it."""
+    known = "".join(one.read_text() for one in path.parent.glob("[0-9]*.py"))
+    lines = []
+    for table in Model.metadata.sorted_tables:
+        for index in sorted(table.indexes, key=lambda one: str(one.name)):
+            if f'"{index.name}"' in known or f"'{index.name}'" in known:
+                continue
+            parts = [
+                f'"{part.name}"' if isinstance(part, Column) else f'sa.text("{_sql(part)}")'
+                for part in index.expressions
+            ]
+            lines.append(
+                f'    op.create_index("{index.name}", "{table.name}", [{", ".join(parts)}], unique={index.unique})\n'
+            )
+    if lines:
+        path.write_text(path.read_text().rstrip("\n") + "\n" + "".join(lines))
+
+
+def _sql(expression: Any) -> str:
+    text = str(expression.compile(compile_kwargs={"literal_binds": True}))
+    # inside an index the table's name is not written
+    return re.sub(r"\b\w+\.", "", text)
 
 
 if __name__ == "__main__":

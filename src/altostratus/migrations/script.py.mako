@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""${message}."""
+"""${message}. Forward only: the way back is the backup."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,3 @@ depends_on = None
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
