@@ -82,6 +82,9 @@ class Route:
             self._refuse(response, ApiError(message), call, request_id)
 
     def _new_call(self, request: falcon.Request, values: tuple[str, ...]) -> Call:
+        below = self.template.count("/") > self.service.path.count("/")
+        if self.service.strict_paths and below and request.env["PATH_INFO"].endswith("/"):
+            raise NotFound(f"{request.env['PATH_INFO']} names nothing: an id is missing at its end.")
         method = "GET" if request.method == "HEAD" and "HEAD" not in self.by_method else request.method
         candidates = self.by_method.get(method)
         if not candidates:

@@ -252,6 +252,8 @@ def test_versions_schemas_and_info(cloud, member):
     for name in ("image", "images", "member", "members", "task", "tasks"):
         assert member.get(f"/image/v2/schemas/{name}").json["name"] == name
     assert member.get("/image/v2/schemas/odd").status == 404
+    assert member.get(f"{IMAGES}/").status == 404 and member.delete(f"{IMAGES}/").status == 404
+    assert nobody.get("/image/").status == 300 and nobody.get("/image/v2/").status == 300
     assert member.get("/image/v2/info/import").json["import-methods"]["value"] == ["glance-direct"]
     assert member.get("/image/v2/info/stores").json["stores"][0]["id"] == "file"
     assert member.get("/image/v2/info/stores/detail").status == 403

@@ -35,6 +35,7 @@ SERVICE = Service(
     title="Image",
     path="/image/v2",
     root="/image",
+    strict_paths=True,
     resources=(Versions, Image, ImageData, Members, Info, Stores, Tasks),
     envelope=envelope,
     style=Style(links="glance", max_limit=1000),
