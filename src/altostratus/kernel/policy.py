@@ -22,10 +22,14 @@ _RELOAD_EVERY_S = 1.0
 
 
 class Persona(NamedTuple):
-    """A default: the words for people, and the check string."""
+    """A default: the words for people, the check string, and the kinds of tokens it is for (empty: every kind).
+
+    Kinds are system, domain and project; a token without scope counts as project, as in oslo.policy.
+    """
 
     name: str
     check: str
+    scopes: tuple[str, ...] = ()
 
 
 ADMIN = Persona("admin", "rule:context_is_admin")
@@ -57,15 +61,18 @@ class Rule(NamedTuple):
     check: str
     description: str
     operations: tuple[tuple[str, str], ...] = ()
+    scopes: tuple[str, ...] = ()
 
     def documented(self) -> policy.RuleDefault:
+        scopes = list(self.scopes) or None
         if not self.operations:
-            return policy.RuleDefault(self.name, self.check, description=self.description)
+            return policy.RuleDefault(self.name, self.check, description=self.description, scope_types=scopes)
         return policy.DocumentedRuleDefault(
             name=self.name,
             check_str=self.check,
             description=self.description,
             operations=[{"method": method, "path": path} for method, path in self.operations],
+            scope_types=scopes,
         )
 
 
@@ -81,6 +88,7 @@ class Policy:
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.suppress_default_change_warnings = True
         own = {rule.name: rule for rule in rules}
+        self._scopes = {rule.name: rule.scopes for rule in own.values() if rule.scopes}
         self._enforcer.register_defaults([base for base in BASE_RULES if base.name not in own])
         self._enforcer.register_defaults([rule.documented() for rule in own.values()])
         self._lock = threading.Lock()
@@ -98,6 +106,8 @@ class Policy:
         """Raises KeyError for a rule nobody declared: that is a programming error."""
         self._reload_if_changed()
         check = self._checks[rule]
+        if rule in self._scopes and _scope_of(context) not in self._scopes[rule]:
+            return False
         return bool(check(target if target is not None else {}, context.credentials, self._enforcer, rule))
 
     def demand(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> None:
@@ -127,3 +137,9 @@ class Policy:
                 self._checks = self._enforcer.rules
             except (policy.InvalidDefinitionError, policy.PolicyNotAuthorized, ValueError, OSError) as error:
                 _log.error("policy file %s is not usable and was ignored: %s", self._path, error)
+
+
+def _scope_of(context: Context) -> str:
+    if context.system:
+        return "system"
+    return "domain" if context.domain_id is not None else "project"

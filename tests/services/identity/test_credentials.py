@@ -106,8 +106,10 @@ def test_refused_application_credentials(cloud, demo):
     assert demo.get(foreign).status == 403
     # a foreign credential under the own path
     made = cloud.admin.post(foreign, {"application_credential": {"name": "x"}}).json["application_credential"]
-    assert demo.get(f"{path}/{made['id']}").status == 404
-    assert demo.delete(f"{path}/{made['id']}").status == 404
+    assert demo.get(f"{path}/{made['id']}").status == 403
+    assert demo.delete(f"{path}/{made['id']}").status == 403
+    assert cloud.admin.get(f"{path}/{made['id']}").status == 404
+    assert demo.get(f"{path}/nothing").status == 404
 
 
 def test_application_credentials_end(cloud, demo):

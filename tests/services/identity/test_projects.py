@@ -163,9 +163,10 @@ def test_manager_of_a_domain(cloud):
     boss = cloud.make_user("boss", domain_id=domain)["id"]
     cloud.grant("manager", user=boss, domain=domain)
     manager = cloud.as_user("boss", "secret", {"domain": {"id": domain}}, domain=domain)
-    place = manager.post(PROJECTS, {"project": {"name": "p"}})
+    place = manager.post(PROJECTS, {"project": {"name": "p", "domain_id": domain}})
     assert place.status == 201 and place.json["project"]["domain_id"] == domain
-    user = manager.post(f"{BASE}/users", {"user": {"name": "u", "password": "secret"}})
+    user = manager.post(f"{BASE}/users", {"user": {"name": "u", "password": "secret", "domain_id": domain}})
+    assert manager.post(f"{BASE}/users", {"user": {"name": "w"}}).status == 403  # the domain must be named
     assert user.status == 201 and user.json["user"]["domain_id"] == domain
     grant = f"{PROJECTS}/{place.json['project']['id']}/users/{user.json['user']['id']}/roles"
     assert manager.put(f"{grant}/{cloud.role_id('member')}").status == 204

@@ -81,7 +81,9 @@ class Service:
                     (other.method, self.path + (other.resource.path or "") + other.path) for other in same
                 )
                 words = op.doc or (op.handler.__doc__ if op.handler else None) or op.resource.__doc__ or op.rule
-                found[op.rule] = Rule(op.rule, op.persona.check, words.strip().splitlines()[0], operations)
+                found[op.rule] = Rule(
+                    op.rule, op.persona.check, words.strip().splitlines()[0], operations, op.persona.scopes
+                )
         for resource in self.resources:
             for rule in _guard_rules(resource):
                 found.setdefault(rule.name, rule)

@@ -4,22 +4,27 @@
 Targets are flat mappings under upstream's names (`target.user.domain_id`); see `api/targets.py`.
 """
 
-from altostratus.kernel.policy import Rule
+from altostratus.kernel.policy import Persona, Rule
 
-ADMIN = "rule:admin_required"
-SYSTEM_READER = "(role:reader and system_scope:all)"
-ADMIN_OR_SYSTEM_READER = f"{ADMIN} or {SYSTEM_READER}"
+# What is about the whole cloud is not for tokens of a domain, whatever role they carry.
+_NOT_DOMAIN = ("system", "project")
+_ADMIN = "rule:admin_required"
+_READERS = f"{_ADMIN} or (role:reader and system_scope:all)"
+ADMIN = Persona("admin", _ADMIN, _NOT_DOMAIN)
+ADMIN_OR_SYSTEM_READER = Persona("admin or system reader", _READERS, _NOT_DOMAIN)
 ANYBODY = "@"
-OWNER = "rule:owner"
+OWNER = Persona("owner", "rule:owner", ("project",))
+OWNER_READER = Persona("owner, admin or system reader", f"{_READERS} or rule:owner", _NOT_DOMAIN)
+ADMIN_OR_OWNER = Persona("owner or admin", f"{_ADMIN} or rule:owner", _NOT_DOMAIN)
 
 
 def reader_of(domain: str) -> str:
     """Administrators, system readers, and readers of the domain that `domain` names in the target."""
-    return f"{ADMIN_OR_SYSTEM_READER} or (role:reader and domain_id:%({domain})s)"
+    return f"{_READERS} or (role:reader and domain_id:%({domain})s)"
 
 
 def manager_of(domain: str) -> str:
-    return f"{ADMIN} or (role:manager and domain_id:%({domain})s)"
+    return f"{_ADMIN} or (role:manager and domain_id:%({domain})s)"
 
 
 USER_READER = f"{reader_of('target.user.domain_id')} or user_id:%(target.user.id)s"
@@ -28,27 +33,22 @@ USER_PROJECTS = f"{reader_of('target.user.domain_id')} or user_id:%(target.user.
 USER_GROUPS = f"{reader_of('target.user.domain_id')} or user_id:%(user_id)s"
 LIST_READER = reader_of("target.domain_id")
 MEMBERSHIP_READER = (
-    f"{ADMIN_OR_SYSTEM_READER}"
-    " or (role:reader and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
+    f"{_READERS} or (role:reader and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
 )
 MEMBERSHIP_MANAGER = (
-    f"{ADMIN} or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
+    f"{_ADMIN} or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
 )
-DOMAIN_READER = (
-    f"{ADMIN_OR_SYSTEM_READER} or token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s"
-)
+DOMAIN_READER = f"{_READERS} or token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s"
 DOMAINS_READER = reader_of("target.domain.id")
-ROLE_READER = f"{ADMIN_OR_SYSTEM_READER} or (role:manager and rule:domain_managed_target_role)"
-ROLES_READER = f"{ADMIN_OR_SYSTEM_READER} or (role:manager and not domain_id:None)"
-TOKEN_CHECKER = f"{ADMIN_OR_SYSTEM_READER} or rule:token_subject"
-TOKEN_VALIDATOR = f"{ADMIN_OR_SYSTEM_READER} or rule:service_role or rule:token_subject"
-TOKEN_REVOKER = f"{ADMIN} or rule:token_subject"
-OWNER_READER = f"{ADMIN_OR_SYSTEM_READER} or {OWNER}"
-ADMIN_OR_OWNER = f"{ADMIN} or {OWNER}"
-CREDENTIAL_READER = f"{ADMIN_OR_SYSTEM_READER} or user_id:%(target.credential.user_id)s"
-CREDENTIAL_OWNER = f"{ADMIN} or user_id:%(target.credential.user_id)s"
+ROLE_READER = f"{_READERS} or (role:manager and rule:domain_managed_target_role)"
+ROLES_READER = f"{_READERS} or (role:manager and not domain_id:None)"
+TOKEN_CHECKER = f"{_READERS} or rule:token_subject"
+TOKEN_VALIDATOR = f"{_READERS} or rule:service_role or rule:token_subject"
+TOKEN_REVOKER = f"{_ADMIN} or rule:token_subject"
+CREDENTIAL_READER = f"{_READERS} or user_id:%(target.credential.user_id)s"
+CREDENTIAL_OWNER = f"{_ADMIN} or user_id:%(target.credential.user_id)s"
 LIMIT_READER = (
-    f"{ADMIN_OR_SYSTEM_READER}"
+    f"{_READERS}"
     " or domain_id:%(target.limit.domain_id)s or domain_id:%(target.limit.project.domain_id)s"
     " or project_id:%(target.limit.project_id)s"
 )
@@ -65,10 +65,10 @@ def _in_own_domain(role: str) -> str:
 
 
 _OWN_OR_GLOBAL_ROLE = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
-GRANTS_READER = f"{ADMIN_OR_SYSTEM_READER} or {_in_own_domain('reader')}"
-GRANT_READER = f"{ADMIN_OR_SYSTEM_READER} or ({_in_own_domain('reader')} and {_OWN_OR_GLOBAL_ROLE})"
+GRANTS_READER = f"{_READERS} or {_in_own_domain('reader')}"
+GRANT_READER = f"{_READERS} or ({_in_own_domain('reader')} and {_OWN_OR_GLOBAL_ROLE})"
 GRANT_WRITER = (
-    f"{ADMIN} or ({_in_own_domain('admin')} and {_OWN_OR_GLOBAL_ROLE})"
+    f"{_ADMIN} or ({_in_own_domain('admin')} and {_OWN_OR_GLOBAL_ROLE})"
     f" or ({_in_own_domain('manager')} and rule:domain_managed_target_role)"
 )
 
@@ -95,12 +95,12 @@ RULES = (
         "identity:revoke_token", TOKEN_REVOKER, "Revoke a token.", (("DELETE", "/identity/v3/auth/tokens"),)
     ),
     Rule(
-        "identity:list_domain_roles", ADMIN_OR_SYSTEM_READER, "List a domain's own roles.",
-        (("GET", "/identity/v3/roles?domain_id={domain_id}"),),
+        "identity:list_domain_roles", _READERS, "List a domain's own roles.",
+        (("GET", "/identity/v3/roles?domain_id={domain_id}"),), _NOT_DOMAIN,
     ),
-    Rule("identity:get_domain_role", ADMIN_OR_SYSTEM_READER, "Show a domain's own role."),
-    Rule("identity:create_domain_role", ADMIN, "Create a role of one domain."),
-    Rule("identity:update_domain_role", ADMIN, "Change a domain's own role."),
-    Rule("identity:delete_domain_role", ADMIN, "Delete a domain's own role."),
+    Rule("identity:get_domain_role", _READERS, "Show a domain's own role.", scopes=_NOT_DOMAIN),
+    Rule("identity:create_domain_role", _ADMIN, "Create a role of one domain.", scopes=_NOT_DOMAIN),
+    Rule("identity:update_domain_role", _ADMIN, "Change a domain's own role.", scopes=_NOT_DOMAIN),
+    Rule("identity:delete_domain_role", _ADMIN, "Delete a domain's own role.", scopes=_NOT_DOMAIN),
     Rule("identity:list_role_assignments_for_tree", LIST_READER, "List assignments of a project and all below it."),
 )  # fmt: skip

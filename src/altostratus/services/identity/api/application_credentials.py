@@ -132,6 +132,12 @@ def _expiry(text: str | None) -> str | None:
     return moment
 
 
+def _target(call: Call) -> dict[str, Any]:
+    """Its true owner, whatever user the path names."""
+    row = call.tx.find(models.ApplicationCredential, call.params["id"])
+    return path_target(call) | ({"user_id": row.user_id} if row is not None else {})
+
+
 def _find(call: Call) -> Any:
     """The credential of the user in the path; another user's is as good as none."""
     row = call.tx.find(models.ApplicationCredential, call.params["id"])
@@ -179,6 +185,6 @@ class ApplicationCredential(
     create = Create("identity:create_application_credential", policies.OWNER, create_application_credential,
                     tx="none", target=path_target)  # fmt: skip
     show = Show("identity:get_application_credential", policies.OWNER_READER, _find, own_row=False,
-                target=path_target)  # fmt: skip
+                target=_target)  # fmt: skip
     delete = Delete("identity:delete_application_credential", policies.ADMIN_OR_OWNER, delete_application_credential,
-                    own_row=False, target=path_target)  # fmt: skip
+                    own_row=False, target=_target)  # fmt: skip

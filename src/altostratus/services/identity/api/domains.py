@@ -57,6 +57,13 @@ class DomainFields(IdentityResource, one="domain", many="domains"):
     links = Links("/domains")
 
 
+def _existing(call: Call) -> dict[str, Any]:
+    """For changes, whose refusal tells nothing more: everybody gets the 404 of a missing domain."""
+    target = _errand(call)
+    _needed(call)
+    return target
+
+
 def list_domains(call: Call) -> Reply:
     project = table_of(models.Project)
     return list_reply(call, select(project).where(project.c.is_domain), confined_by="id")
@@ -99,5 +106,5 @@ class Domain(DomainFields, path="/domains"):
     create = Create("identity:create_domain", policies.ADMIN, create_domain)
     show = Show("identity:get_domain", policies.DOMAIN_READER, _needed, own_row=False, target=_errand)
     update = Update("identity:update_domain", policies.ADMIN, update_domain, method="PATCH", own_row=False,
-                    target=_errand)  # fmt: skip
-    delete = Delete("identity:delete_domain", policies.ADMIN, delete_domain, own_row=False, target=_errand)
+                    target=_existing)  # fmt: skip
+    delete = Delete("identity:delete_domain", policies.ADMIN, delete_domain, own_row=False, target=_existing)

@@ -18,7 +18,14 @@ from altostratus.services.identity.api.declaring import (
     extra_members,
     list_reply,
 )
-from altostratus.services.identity.api.targets import body_target, domain_of_body, list_target, needed, row_target
+from altostratus.services.identity.api.targets import (
+    body_target,
+    domain_of_body,
+    existing_target,
+    list_target,
+    needed,
+    row_target,
+)
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import people
 
@@ -65,7 +72,8 @@ class Group(GroupFields, path="/groups"):
     show = Show("identity:get_group", policies.reader_of("target.group.domain_id"), needed, own_row=False,
                 target=_ERRAND)  # fmt: skip
     update = Update("identity:update_group", _MANAGER, update_group, method="PATCH", own_row=False, target=_ERRAND)
-    delete = Delete("identity:delete_group", _MANAGER, delete_group, own_row=False, target=_ERRAND)
+    delete = Delete("identity:delete_group", _MANAGER, delete_group, own_row=False,
+                    target=existing_target("group", models.Group))  # fmt: skip
 
 
 def list_user_groups(call: Call) -> Reply:
@@ -73,7 +81,7 @@ def list_user_groups(call: Call) -> Reply:
         raise not_found("user", call.params["user_id"])
     group, member = table_of(models.Group), table_of(models.GroupMember).c
     mine = select(member.group_id).where(member.user_id == call.row.id)
-    return list_reply(call, select(group).where(group.c.id.in_(mine)), confined_by=None)
+    return list_reply(call, select(group).where(group.c.id.in_(mine)))
 
 
 class UserGroup(GroupFields, path="/users/{user_id}/groups"):

@@ -92,8 +92,7 @@ def tag_conditions(call: Call) -> list[Any]:
 
 
 def create_target(call: Call) -> dict[str, Any]:
-    named = call.body.get("domain_id")
-    return flat("project", {"domain_id": named or _domain_of_parent(call) or domain_of_body(call)})
+    return flat("project", {"domain_id": call.body.get("domain_id") or _domain_of_parent(call)})
 
 
 def _domain_of_parent(call: Call) -> str | None:

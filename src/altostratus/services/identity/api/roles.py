@@ -22,20 +22,15 @@ from altostratus.services.identity.api.declaring import (
     merged_options,
     simple_list,
 )
-from altostratus.services.identity.api.targets import flat
+from altostratus.services.identity.api.targets import existing_target, flat
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import roles
 
-
-def role_target(call: Call) -> dict[str, Any]:
-    """The role in the path. Roles of a domain have rules of their own, asked here."""
-    call.row = call.tx.find(models.Role, call.params["id"])
-    return flat("role", call.row)
+role_target = existing_target("role", models.Role)
 
 
 def _needed(call: Call, domain_rule: str) -> Any:
-    if call.row is None:
-        raise not_found("role", call.params["id"])
+    """The role in the path. Roles of a domain have rules of their own, asked here."""
     if call.row.domain_id is not None:
         call.demand(domain_rule, flat("role", call.row))
     return call.row

@@ -41,7 +41,7 @@ def grant(tx: Tx, cloud: Cloud, place: Place, role_id: str) -> None:
     """Give a role; giving it again changes nothing. Raises NotFound, Forbidden (a role of another domain)."""
     demand_place(tx, place)
     role = get_role(tx, role_id)
-    if role.domain_id is not None:
+    if role.domain_id is not None and place.target_kind == "project":
         _demand_same_domain(tx, place, role)
     if tx.find(RoleAssignment, **_key(place), role_id=role_id) is None:
         tx.insert(RoleAssignment, **_key(place), role_id=role_id)
@@ -113,13 +113,9 @@ def _key(place: Place) -> dict[str, Any]:
 
 
 def _demand_same_domain(tx: Tx, place: Place, role: Row[Any]) -> None:
-    target = tx.find(Project, place.target_id) if place.target_kind != "system" else None
-    domain_id = None if target is None else target.domain_id or target.id
-    if domain_id != role.domain_id:
-        raise Forbidden(
-            f"{place.target_kind.capitalize()} {place.target_id} must be in the same domain as the role {role.id}"
-            " being assigned."
-        )
+    project = tx.get(Project, place.target_id)
+    if (project.domain_id or project.id) != role.domain_id:
+        raise Forbidden(f"Project {place.target_id} must be in the same domain as the role {role.id} being assigned.")
 
 
 def _no_assignment(place: Place, role_id: str) -> NotFound:
