@@ -32,7 +32,8 @@ NETWORK_KINDS = ("network", "port", "security_group", "router")
 class GuestAgent:
     """The compute agent, without threads: what is wanted is done inside `apply`.
 
-    `fail` maps a server id to the error that its next wishes meet; `deaf` holds servers that get no answer.
+    `fail` maps a server id to the error that its next wishes meet; `refuse` gives one for a spec; `deaf` holds
+    servers that get no answer.
     """
 
     kinds = ("server",)
@@ -41,6 +42,7 @@ class GuestAgent:
         self.driver = FakeHypervisor(FakeConfig())
         self.fail = {}
         self.deaf = set()
+        self.refuse = lambda spec: None
         self.last = {}
 
     def apply(self, wanted, changed, report, *, resync):
@@ -55,9 +57,11 @@ class GuestAgent:
         if row.spec is None:
             self.driver.remove_server(row.id)
             return Report(kind=row.kind, id=row.id, generation=row.generation)
+        spec = msgspec.convert(row.spec, ServerSpec)
+        error = error or self.refuse(spec)
         if error is None:
             try:
-                state = msgspec.to_builtins(self.driver.ensure_server(msgspec.convert(row.spec, ServerSpec)))
+                state = msgspec.to_builtins(self.driver.ensure_server(spec))
             except HypervisorError as refusal:
                 error = str(refusal)
         return Report(

@@ -46,18 +46,23 @@ def test_two_at_once_both_succeed(member, cloud, agent, server):
     assert len(agent.spec_of(server).disks) == 3
 
 
-def test_a_volume_that_cannot_be_attached_is_available_again(member, agent, server, cloud):
+def test_a_volume_that_cannot_be_attached_is_available_again(member, cloud, agent, server):
     volume = member.make_volume()
-    agent.fail[server] = "No slot is free."
+    agent.refuse = lambda spec: "No slot is free." if len(spec.disks) > 1 else None
     attach(member, server, volume)
-    agent.deaf.add(server)
     cloud.settle()
-    agent.deaf.clear()
-    agent.fail.clear()
-    row = agent.last[server]
-    cloud.cloud.desired.report("host-1", [agent._answer(row)])
+    assert member.volume(volume)["status"] == "available" and listed(member, server) == []
+    assert len(agent.spec_of(server).disks) == 1 and member.show(server)["status"] == "ACTIVE"
+
+
+def test_a_guest_that_does_not_let_go_keeps_its_volume(member, cloud, agent, server):
+    volume = member.make_volume()
+    attach(member, server, volume)
     cloud.settle()
-    assert member.volume(volume)["status"] == "in-use"
+    agent.refuse = lambda spec: "The guest does not let go." if len(spec.disks) == 1 else None
+    assert member.delete(f"/servers/{server}/os-volume_attachments/{volume}").status == 202
+    cloud.settle()
+    assert member.volume(volume)["status"] == "in-use" and len(listed(member, server)) == 1
 
 
 def test_refusals(member, other, server):

@@ -16,7 +16,9 @@ def order(step: StepCall) -> None:
 
 
 def forget_order(step: StepCall) -> None:
+    """The host is asked for no snapshot any more; nobody waits, because nothing depends on it."""
     servers.touch(step.tx, step.resource_id, snapshot_token=None, snapshot_path=None)
+    step.desired.want(step.tx, server_want(step.tx, step.cloud, step.resource_id))
 
 
 def ask(step: StepCall) -> list[Want]:

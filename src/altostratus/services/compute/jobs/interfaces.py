@@ -36,6 +36,18 @@ def ask(step: StepCall) -> list[Want]:
     return [server_want(step.tx, step.cloud, row.id)] if row.host else []
 
 
+def take_back(step: StepCall) -> list[Want]:
+    """Undo of an attach: the card leaves the guest before its tap goes."""
+    unplug(step)
+    return ask(step)
+
+
+def put_back(step: StepCall) -> list[Want]:
+    """Undo of a detach."""
+    plug(step)
+    return ask(step)
+
+
 def attached(step: StepCall) -> None:
     network.set_ports_status(step.tx, [step.params["port_id"]], "ACTIVE")
     row = step.tx.get(Server, step.resource_id)
@@ -65,7 +77,7 @@ ATTACH_INTERFACE = Job(
     steps=[
         Step("wire", desire(wire), undo=desire(unwire), deadline_s=300),
         Step("plug", local(plug), undo=local(unplug)),
-        Step("domain", desire(ask), undo=desire(ask), deadline_s=300),
+        Step("domain", desire(ask), undo=desire(take_back), deadline_s=300),
         Step("attached", local(attached)),
     ],
     on_failed=attach_failed,
@@ -78,7 +90,7 @@ DETACH_INTERFACE = Job(
     busy="queue",
     steps=[
         Step("unplug", local(unplug), undo=local(plug)),
-        Step("domain", desire(ask), undo=desire(ask), deadline_s=300),
+        Step("domain", desire(ask), undo=desire(put_back), deadline_s=300),
         Step("unwire", desire(unwire), undo=desire(wire), deadline_s=300),
         Step("detached", local(detached)),
     ],

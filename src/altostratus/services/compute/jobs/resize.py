@@ -40,9 +40,14 @@ def prepare(step: StepCall) -> None:
 
 
 def unprepare(step: StepCall) -> None:
-    if "old" in step.data:
-        _claim(step, step.data["old"]["flavor"])
-        servers.touch(step.tx, step.resource_id, **step.data["before"])
+    """Everything as it was, and the wish for it; nobody waits, because nothing more could be done."""
+    old = step.data.get("old")
+    if old is None:
+        return
+    _take(step, old["flavor"], old["flavor_id"], None)
+    _claim(step, old["flavor"])
+    servers.touch(step.tx, step.resource_id, **step.data["before"])
+    step.desired.want(step.tx, server_want(step.tx, step.cloud, step.resource_id))
 
 
 def ask(step: StepCall) -> list[Want]:
@@ -75,13 +80,6 @@ def take_new(step: StepCall) -> None:
         wanted_power="running" if running else "stopped",
         power_token=step.job_id if running else None,
     )
-
-
-def take_old(step: StepCall) -> None:
-    old = step.data.get("old")
-    if old is not None:
-        _take(step, old["flavor"], old["flavor_id"], None)
-        servers.touch(step.tx, step.resource_id, wanted_power="stopped")
 
 
 def resized(step: StepCall) -> None:
@@ -155,9 +153,9 @@ RESIZE = Job(
     busy="queue",
     steps=[
         Step("prepare", local(prepare), undo=local(unprepare)),
-        Step("stop", desire(ask), undo=desire(ask), deadline_s=300),
-        Step("take", local(take_new), undo=local(take_old)),
-        Step("domain", desire(ask), undo=desire(ask), deadline_s=600),
+        Step("stop", desire(ask), deadline_s=300),
+        Step("take", local(take_new)),
+        Step("domain", desire(ask), deadline_s=600),
         Step("resized", local(resized)),
     ],
     on_failed=failed,

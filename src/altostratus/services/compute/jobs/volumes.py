@@ -24,6 +24,18 @@ def ask(step: StepCall) -> list[Want]:
     return [server_want(step.tx, step.cloud, row.id)] if row.host else []
 
 
+def take_back(step: StepCall) -> list[Want]:
+    """Undo of an attach: the volume must have left the guest before anybody else may have it."""
+    unplug(step)
+    return ask(step)
+
+
+def put_back(step: StepCall) -> list[Want]:
+    """Undo of a detach."""
+    plug(step)
+    return ask(step)
+
+
 def attached(step: StepCall) -> None:
     device = step.tx.get(BlockDevice, step.params["device_id"])
     block_storage.complete(step.tx, device.attachment_id)
@@ -75,7 +87,7 @@ ATTACH_VOLUME = Job(
     busy="queue",
     steps=[
         Step("plug", local(plug), undo=local(unplug)),
-        Step("domain", desire(ask), undo=desire(ask), deadline_s=300),
+        Step("domain", desire(ask), undo=desire(take_back), deadline_s=300),
         Step("attached", local(attached)),
     ],
     on_failed=attach_failed,
@@ -88,7 +100,7 @@ DETACH_VOLUME = Job(
     busy="queue",
     steps=[
         Step("unplug", local(unplug), undo=local(plug)),
-        Step("domain", desire(ask), undo=desire(ask), deadline_s=300),
+        Step("domain", desire(ask), undo=desire(put_back), deadline_s=300),
         Step("detached", local(detached)),
     ],
     on_failed=detach_failed,
