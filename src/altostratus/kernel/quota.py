@@ -8,7 +8,7 @@ lock; other databases: a row lock), so two requests at once cannot both take the
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from altostratus.kernel.db import Mapped, Model, Tx, mapped_column, table_of
 from altostratus.kernel.errors import OverQuota
@@ -33,6 +33,12 @@ class QuotaLock(Model):
     project_id: Mapped[str] = mapped_column(primary_key=True)
 
 
+_limit = table_of(QuotaLimit).c
+_LIMITS = select(_limit.project_id, _limit.resource, _limit.hard_limit).where(
+    _limit.service == bindparam("service"), _limit.project_id.in_(bindparam("projects", expanding=True))
+)
+
+
 class Countable(NamedTuple):
     """A resource under quota. `used` counts what a project uses now."""
 
@@ -52,24 +58,22 @@ class Quotas:
 
     def defaults(self, tx: Tx) -> dict[str, int]:
         """Limits of a project that has none of its own."""
-        return self._defaults | self._stored(tx, "default")
+        return self._defaults | self._stored(tx, "default")["default"]
 
     def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
-        return self.defaults(tx) | self._stored(tx, project_id)
+        stored = self._stored(tx, "default", project_id)
+        return self._defaults | stored["default"] | stored[project_id]
 
     def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
         return {
             name: resource.used(tx, project_id) if resource.used else 0 for name, resource in self.resources.items()
         }
 
-    def _stored(self, tx: Tx, project_id: str) -> dict[str, int]:
-        limit = table_of(QuotaLimit).c
-        found = tx.rows(
-            select(limit.resource, limit.hard_limit).where(
-                limit.service == self.service, limit.project_id == project_id
-            )
-        )
-        return {row.resource: row.hard_limit for row in found}
+    def _stored(self, tx: Tx, *project_ids: str) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {project_id: {} for project_id in project_ids}
+        for row in tx.rows(_LIMITS, {"service": self.service, "projects": project_ids}):
+            found[row.project_id][row.resource] = row.hard_limit
+        return found
 
     def set_limits(self, tx: Tx, project_id: str, limits: Mapping[str, int]) -> None:
         for name, value in limits.items():

@@ -16,26 +16,26 @@ from sqlalchemy import select
 from altostratus.kernel.db import Row, table_of
 from altostratus.kernel.resource.call import Call
 
-Key = tuple[str, int, Hashable]
+Key = tuple[str, int]
 _AT_ONCE = 500
 _encode = msgspec.json.Encoder().encode
 
 
 class Rendered:
-    """At most `most` rows, the oldest forgotten first. Safe between threads."""
+    """At most `most` rows of each view, the oldest forgotten first. Safe between threads."""
 
     def __init__(self, most: int = 8192) -> None:
         self._most = most
-        self._known: dict[Key, msgspec.Raw] = {}
+        self._views: dict[Hashable, dict[Key, msgspec.Raw]] = {}
         self._lock = Lock()
 
-    def of(self, call: Call, rows: list[Row[Any]], rights: Hashable) -> list[msgspec.Raw]:
+    def of(self, call: Call, rows: list[Any], rights: Hashable) -> list[msgspec.Raw]:
         """JSON of `rows` (id, revision number); `rights` is what else the view depends on."""
-        known = self._known
-        found = [known.get((row.id, row.revision_number, rights)) for row in rows]
-        absent = [row.id for row, item in zip(rows, found, strict=True) if item is None]
+        known = self._views.setdefault(rights, {}).get
+        found = [known((row[0], row[1])) for row in rows]
+        absent = [row[0] for row, item in zip(rows, found, strict=True) if item is None]
         fresh = self._render(call, absent, rights) if absent else {}
-        return [fresh[row.id] if item is None else item for row, item in zip(rows, found, strict=True)]
+        return [fresh[row[0]] if item is None else item for row, item in zip(rows, found, strict=True)]
 
     def _render(self, call: Call, ids: list[str], rights: Hashable) -> dict[str, msgspec.Raw]:
         if call.resource.row is None:
@@ -46,11 +46,12 @@ class Rendered:
             rows += call.tx.rows(select(table).where(table.c.id.in_(ids[at : at + _AT_ONCE])))
         items = [msgspec.Raw(_encode(item)) for item in call.render(rows)]
         if not call.tx.writable:  # what a writer sees may be rolled back, and its revision used again
-            self._remember({(row.id, row.revision_number, rights): item for row, item in zip(rows, items, strict=True)})
+            made = {(row.id, row.revision_number): item for row, item in zip(rows, items, strict=True)}
+            self._remember(self._views[rights], made)
         return {row.id: item for row, item in zip(rows, items, strict=True)}
 
-    def _remember(self, made: dict[Key, msgspec.Raw]) -> None:
+    def _remember(self, view: dict[Key, msgspec.Raw], made: dict[Key, msgspec.Raw]) -> None:
         with self._lock:
-            self._known |= made
-            for key in list(islice(self._known, max(0, len(self._known) - self._most))):
-                del self._known[key]
+            view |= made
+            for key in list(islice(view, max(0, len(view) - self._most))):
+                del view[key]

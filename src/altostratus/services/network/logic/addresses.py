@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
@@ -19,6 +19,17 @@ from altostratus.services.network.models import IpAllocation, Port, Subnet
 
 AUTO_MODES = frozenset({"slaac", "dhcpv6-stateless"})
 _LOOK_AT = 256
+
+_taken, _port = table_of(IpAllocation).c, table_of(Port).c
+_TAKEN = (
+    select(_taken.ip_key)
+    .where(
+        _taken.subnet_id == bindparam("subnet"), _taken.ip_key >= bindparam("start"), _taken.ip_key <= bindparam("end")
+    )
+    .order_by(_taken.ip_key)
+    .limit(_LOOK_AT)
+)
+_WITH_MAC = select(_port.id).where(_port.network_id == bindparam("network"), _port.mac_address == bindparam("mac"))
 
 
 def ip_key(address: ipaddress.IPv4Address | ipaddress.IPv6Address | str) -> str:
@@ -61,15 +72,9 @@ def find_free(tx: Tx, subnet: Row[Any]) -> str | None:
 
 
 def _first_gap(tx: Tx, subnet_id: str, start: str, end: str) -> str | None:
-    taken = table_of(IpAllocation).c
     candidate = start
     while candidate <= end:
-        keys = tx.scalars(
-            select(taken.ip_key)
-            .where(taken.subnet_id == subnet_id, taken.ip_key >= candidate, taken.ip_key <= end)
-            .order_by(taken.ip_key)
-            .limit(_LOOK_AT)
-        )
+        keys = tx.scalars(_TAKEN, {"subnet": subnet_id, "start": candidate, "end": end})
         for key in keys:
             if key != candidate:
                 return candidate
@@ -159,8 +164,7 @@ def check_mac(mac: str) -> str:
 
 
 def is_mac_taken(tx: Tx, network_id: str, mac: str) -> bool:
-    port = table_of(Port).c
-    return tx.first(select(port.id).where(port.network_id == network_id, port.mac_address == mac)) is not None
+    return tx.first(_WITH_MAC, {"network": network_id, "mac": mac}) is not None
 
 
 def new_mac(tx: Tx, network_id: str, base: str) -> str:

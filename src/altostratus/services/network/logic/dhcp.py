@@ -20,7 +20,7 @@ def device_id(host: str, network_id: str) -> str:
 def ensure_port(tx: Tx, cloud: Cloud, network: Row[Any], subnets: Sequence[Row[Any]]) -> bool:
     """Make the network's DHCP port if it needs one and has none; whether one was made."""
     served = [subnet for subnet in subnets if subnet.enable_dhcp]
-    if not served or queries.find_dhcp_port(tx, network.id) is not None:
+    if not served or queries.has_dhcp_port(tx, network.id):
         return False
     hosts = wants.network_hosts(tx, cloud)
     host = hosts[0].name if hosts else ""

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from altostratus.kernel.auth import Context
 from altostratus.kernel.db import Model, Row, Tx, table_of
@@ -19,11 +19,17 @@ ROUTER_PORTS = (ROUTER_INTERFACE, ROUTER_GATEWAY)
 
 _SPARSE = 500
 
+# Asked for with every new port: made once, because building a statement costs more than running it.
+_subnet, _port = table_of(Subnet), table_of(Port)
+_SUBNETS = (
+    select(_subnet).where(_subnet.c.network_id == bindparam("network")).order_by(_subnet.c.created_at, _subnet.c.id)
+)
+_DHCP_PORT = select(_port.c.id).where(_port.c.network_id == bindparam("network"), _port.c.device_owner == DHCP)
+
 
 def subnets_of(tx: Tx, network_id: str) -> list[Row[Any]]:
     """The network's subnets, oldest first."""
-    subnet = table_of(Subnet)
-    return tx.rows(select(subnet).where(subnet.c.network_id == network_id).order_by(subnet.c.created_at, subnet.c.id))
+    return tx.rows(_SUBNETS, {"network": network_id})
 
 
 def rows_by_id(tx: Tx, model: type[Model], ids: Iterable[str | None]) -> dict[str, Row[Any]]:
@@ -45,8 +51,11 @@ def ports_of_device(tx: Tx, device_id: str, *owners: str) -> list[Row[Any]]:
 
 
 def find_dhcp_port(tx: Tx, network_id: str) -> Row[Any] | None:
-    port = table_of(Port)
-    return tx.first(select(port).where(port.c.network_id == network_id, port.c.device_owner == DHCP))
+    return tx.find(Port, network_id=network_id, device_owner=DHCP)
+
+
+def has_dhcp_port(tx: Tx, network_id: str) -> bool:
+    return tx.first(_DHCP_PORT, {"network": network_id}) is not None
 
 
 def get_network(tx: Tx, network_id: str, ctx: Context | None = None) -> Row[Any]:

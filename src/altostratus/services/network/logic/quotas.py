@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Model, Tx, table_of
@@ -23,9 +23,10 @@ from altostratus.services.network.models import (
 
 def _counted(model: type[Model]) -> Callable[[Tx, str], int]:
     table = table_of(model)
+    counted = select(func.count()).select_from(table).where(table.c.project_id == bindparam("project"))
 
     def used(tx: Tx, project_id: str) -> int:
-        return int(tx.scalar(select(func.count()).select_from(table).where(table.c.project_id == project_id)))
+        return int(tx.scalar(counted, {"project": project_id}))
 
     return used
 

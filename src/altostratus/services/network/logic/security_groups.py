@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
@@ -15,6 +15,9 @@ from altostratus.services.network.logic import notices, queries, quotas, rows, w
 from altostratus.services.network.models import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 
 DEFAULT = "default"
+
+_group = table_of(SecurityGroup).c
+_DEFAULT_GROUP = select(_group.id).where(_group.project_id == bindparam("project"), _group.is_default.is_(True))
 
 
 def _rule(group: dict[str, Any], direction: str, ethertype: str, remote_group_id: str | None) -> dict[str, Any]:
@@ -56,8 +59,7 @@ def create(tx: Tx, cloud: Cloud, project_id: str, values: dict[str, Any]) -> Row
 
 
 def find_default(tx: Tx, project_id: str) -> str | None:
-    group = table_of(SecurityGroup).c
-    found: str | None = tx.scalar(select(group.id).where(group.project_id == project_id, group.is_default.is_(True)))
+    found: str | None = tx.scalar(_DEFAULT_GROUP, {"project": project_id})
     return found
 
 

@@ -18,7 +18,10 @@ class Port(Named, Model):
     """A place where a server, router or DHCP server plugs into a network."""
 
     __tablename__ = "ports"
-    __table_args__ = (Index("ux_ports_mac", "network_id", "mac_address", unique=True),)
+    __table_args__ = (
+        Index("ux_ports_mac", "network_id", "mac_address", unique=True),
+        Index("ix_ports_owner", "network_id", "device_owner"),
+    )
     network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"))
     mac_address: Mapped[str]
     admin_state_up: Mapped[bool] = mapped_column(default=True)
