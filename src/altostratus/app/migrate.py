@@ -89,8 +89,8 @@ def new_step(message: str) -> None:
             config = _alembic_config(connection)
             slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
             config.set_main_option("file_template", f"%%(rev)s_{slug}")
-            script = command.revision(config, message, autogenerate=True, rev_id=number)
-        _add_expression_indexes(Path(script.path))
+            command.revision(config, message, autogenerate=True, rev_id=number)
+        _add_expression_indexes(_FOLDER / "versions" / f"{number}_{slug}.py")
     sys.stdout.write(f"written: {number} for {len(ALL_SERVICES)} services\n")
 
 
