@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from altostratus.kernel.jobs.engine import Errand, Jobs
 
 _POLL_S = 2.0
+# starts come in bursts: one pass for several of them leaves the writer's lock to requests
+_GATHER_S = 0.005
 _TEND_S = 60.0
 _log = log.get("jobs")
 
@@ -53,6 +55,7 @@ class Workers:
                     self._under_way[errand.turn.row.sequence] = errand
                     self._errands.put(errand)
                 if worked:
+                    self._stopping.wait(_GATHER_S)
                     continue
                 due_s = self._jobs.seconds_until_due()
             except Exception:  # noqa: BLE001  (boundary: the driver of all jobs outlives any trouble of the database)
@@ -60,6 +63,7 @@ class Workers:
                 self._stopping.wait(1.0)
                 continue
             self._bus.wait("jobs", seen, _POLL_S if due_s is None else min(due_s + 0.001, _POLL_S))
+            self._stopping.wait(_GATHER_S)
 
     def _run_errands(self) -> None:
         while (errand := self._errands.get()) is not None and not self._stopping.is_set():
