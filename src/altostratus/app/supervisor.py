@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from altostratus.app.files import load_options, prepare_directories
-from altostratus.app.options import Paths
+from altostratus.app.options import CloudOptions, Paths
 from altostratus.kernel import clock, log
 
 _log = log.get("supervisor")
@@ -27,6 +28,7 @@ _QUICKEST_RESTART_S = 0.5
 _SLOWEST_RESTART_S = 20.0
 # one that lived for longer was well: it was killed, and is wanted back at once
 _WELL_AFTER_S = 5.0
+_STARTING_S = 15.0
 
 
 class Child:
@@ -83,6 +85,55 @@ def hold_lock(paths: Paths) -> IO[str]:
     return handle
 
 
+def serve_api(options: CloudOptions) -> int:
+    """Hold the API's port until told to end; the exit status.
+
+    Granian gives up when its worker, the control process, dies twice within seconds. Right after the start
+    that means a defect, which is told at once; later on giving up would help nobody.
+    """
+    started, pause = clock.monotonic(), _QUICKEST_RESTART_S
+    while True:
+        server, serving_since = make_server(options), clock.monotonic()
+        try:
+            server.serve()
+        except SystemExit:
+            pass
+        if server.interrupt_signal:
+            return 0
+        if clock.monotonic() - started < _STARTING_S:
+            _log.error("the control process does not start; the lines above say why")
+            return 1
+        pause = _QUICKEST_RESTART_S if clock.monotonic() - serving_since > 60 else min(2 * pause, _SLOWEST_RESTART_S)
+        _log.warning("the control process keeps ending; starting it again in %.1f s", pause)
+        until = clock.monotonic() + pause
+        while clock.monotonic() < until:
+            if server.interrupt_signal:
+                return 0
+            time.sleep(0.1)
+
+
+def make_server(options: CloudOptions) -> Server:
+    """One life of the HTTP server, whose only worker is the control process."""
+    return Server(
+        "altostratus.app.control:build",
+        factory=True,
+        address=options.listen,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=options.api_threads,
+        backlog=2048,
+        http1_settings=None,
+        websockets=False,
+        log_access=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        respawn_interval=_QUICKEST_RESTART_S,
+        workers_kill_timeout=10,
+        process_name=None,
+    )
+
+
 def main() -> int:
     paths = Paths(Path(os.environ["ALTO_STATE"]))
     options = load_options(paths)
@@ -102,30 +153,11 @@ def main() -> int:
     for child in children:
         child.start()
     try:
-        server = Server(
-            "altostratus.app.control:build",
-            factory=True,
-            address=options.listen,
-            port=options.port,
-            interface=Interfaces.WSGI,
-            workers=1,
-            blocking_threads=options.api_threads,
-            backlog=2048,
-            http1_settings=None,
-            websockets=False,
-            log_access=False,
-            log_level=LogLevels.warning,
-            respawn_failed_workers=True,
-            respawn_interval=_QUICKEST_RESTART_S,
-            workers_kill_timeout=10,
-            process_name=None,
-        )
-        server.serve()
+        return serve_api(options)
     finally:
         for child in children:
             child.stop()
         lock.close()
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 """`alto up`, `down`, `status`, `logs`."""
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -34,6 +35,8 @@ def up(
     if running_pid(paths) is not None:
         say(f"the cloud is running already: {base_url(options)}")
         return
+    # children of a supervisor that was killed hold ports and sockets; guests are none of them
+    _end_leftovers(paths)
     _check_before(paths, options)
     _start(paths, options)
     if wait:
@@ -176,13 +179,23 @@ def _end_leftovers(paths: Paths) -> None:
         try:
             pid = int(path.read_text())
             with open(f"/proc/{pid}/environ", "rb") as handle:
-                ours = f"ALTO_STATE={paths.state}".encode() in handle.read()
+                ours = f"ALTO_STATE={paths.state}".encode() in handle.read().split(b"\0")
             if ours:
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
         except (OSError, ValueError):
             continue
         finally:
             path.unlink(missing_ok=True)
+
+
+def _kill(pid: int) -> None:
+    """End a process at once and wait until what it held is free. Raises OSError if it is gone already."""
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], 5.0)
+    finally:
+        os.close(handle)
 
 
 def _tear_down(paths: Paths) -> None:
