@@ -141,3 +141,9 @@ def test_list_costs_constant_queries(member, cloud, outside, port):
     few = cloud.count_queries(lambda: member.list("floatingip"))
     member.make("floatingip", floating_network_id=outside["id"])
     assert cloud.count_queries(lambda: member.list("floatingip")) == few
+
+
+def test_network_takes_its_unused_floating_ips_along(admin, outside):
+    spare = admin.make("floatingip", floating_network_id=outside["id"])
+    admin.delete("network", outside["id"])
+    assert spare["id"] not in [fip["id"] for fip in admin.list("floatingip")]

@@ -24,7 +24,8 @@ def test_default_group(member, other, admin):
     assert member.list("security_group") == [default]
     assert kind_of(member.try_make("security_group", name="default")) == "SecurityGroupDefaultAlreadyExists"
     assert kind_of(member.try_delete("security_group", default["id"])) == "SecurityGroupCannotRemoveDefault"
-    assert member.try_set("security_group", default["id"], name="x").status == 400
+    assert kind_of(member.try_set("security_group", default["id"], name="x")) == "SecurityGroupCannotUpdateDefault"
+    assert member.try_set("security_group", default["id"], name="x").status == 409
     assert member.set("security_group", default["id"], description="x")["description"] == "x"
     assert other.client.get(other.path("security_group", default["id"])).status == 404
 
@@ -63,7 +64,10 @@ def test_whole_life(member, group, cloud, agent, inside):
         ({"port_range_min": 22, "port_range_max": 22}, 400, "SecurityGroupProtocolRequiredWithPorts"),
         ({"protocol": "tcp", "port_range_min": 30, "port_range_max": 20}, 400, "SecurityGroupInvalidPortRange"),
         ({"protocol": "tcp", "port_range_min": 0, "port_range_max": 20}, 400, "SecurityGroupInvalidPortValue"),
-        ({"protocol": "tcp", "port_range_min": 70000}, 400, "InvalidInput"),
+        ({"protocol": "tcp", "port_range_min": 70000}, 400, "SecurityGroupInvalidPortValue"),
+        ({"protocol": "tcp", "port_range_min": -16, "port_range_max": 80}, 400, "SecurityGroupInvalidPortValue"),
+        ({"protocol": "tcp", "port_range_max": 6}, 400, "SecurityGroupInvalidPortRange"),
+        ({"protocol": "tcp", "port_range_min": 6}, 400, "SecurityGroupInvalidPortRange"),
         ({"protocol": "icmp", "port_range_min": 300}, 400, "SecurityGroupInvalidIcmpValue"),
         ({"protocol": "icmp", "port_range_max": 3}, 400, "SecurityGroupMissingIcmpType"),
         ({"protocol": "vrrp", "port_range_min": 3}, 400, "SecurityGroupInvalidProtocolForPort"),
@@ -73,6 +77,7 @@ def test_whole_life(member, group, cloud, agent, inside):
         ({"direction": "sideways"}, 400, "InvalidInput"),
         ({"ethertype": "IPv5"}, 400, "InvalidInput"),
         ({"remote_group_id": "11111111-1111-1111-1111-111111111111"}, 404, "SecurityGroupNotFound"),
+        ({"remote_group_id": "bad_group_id"}, 404, "SecurityGroupNotFound"),
         ({"security_group_id": "11111111-1111-1111-1111-111111111111"}, 404, "SecurityGroupNotFound"),
     ],
 )
@@ -83,6 +88,11 @@ def test_rules_that_cannot_be(member, group, wish, status, kind):
     assert (refused.status, kind_of(refused)) == (status, kind), refused.text
 
 
+def test_second_default_group_by_renaming(member, group):
+    refused = member.try_set("security_group", group["id"], name="Default")
+    assert refused.status == 409 and kind_of(refused) == "SecurityGroupDefaultAlreadyExists"
+
+
 def test_prefix_or_group(member, group):
     wish = {"security_group_id": group["id"], "direction": "ingress", "remote_ip_prefix": "10.0.0.1"}
     both = member.try_make("security_group_rule", **wish, remote_group_id=group["id"])
@@ -91,12 +101,12 @@ def test_prefix_or_group(member, group):
 
 
 def test_duplicates(member, group):
-    wish = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp", "port_range_min": 80}
+    wish = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}
+    wish |= {"port_range_min": 80, "port_range_max": 80}
     first = member.make("security_group_rule", **wish)
-    assert first["port_range_max"] == 80
     again = member.try_make("security_group_rule", **wish | {"protocol": "6", "remote_ip_prefix": "0.0.0.0/0"})
     assert again.status == 409 and kind_of(again) == "SecurityGroupRuleExists" and first["id"] in words_of(again)
-    bulk = [wish | {"port_range_min": 443}, wish | {"port_range_min": 443}]
+    bulk = [wish | {"port_range_max": 443}, wish | {"port_range_max": 443}]
     refused = member.client.post("/network/v2.0/security-group-rules", {"security_group_rules": bulk})
     assert refused.status == 409
     assert len(member.list("security_group_rule", f"security_group_id={group['id']}")) == 3

@@ -50,6 +50,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags of resources."),
     "standard-attr-timestamp": ("Resource timestamps", "When resources were made and changed."),
     "stateful-security-group": ("Stateful security group", "Security groups with or without connection tracking."),
+    "subnet-external-network": ("Subnet belongs to an external network", "Everybody sees subnets of such networks."),
     "subnet-service-types": ("Subnet service types", "Subnets for certain kinds of ports."),
     "subnet_allocation": ("Subnet Allocation", "Subnets from pools."),
     "tag-ports-during-bulk-creation": ("Tag Ports During Bulk Creation", "New ports with tags."),

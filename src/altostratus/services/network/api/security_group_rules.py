@@ -95,10 +95,11 @@ class SecurityGroupRuleResource(
     direction = Field({"enum": ["ingress", "egress"]}, "crfs", required=True)
     ethertype = Field({"type": "string", "maxLength": 8}, "crfs", parse=_ethertype, default="IPv4")
     protocol = Field({"type": ["string", "integer"], "maxLength": 40}, "crfs", nullable=True, parse=lambda value: value)
-    port_range_min = Int(-1, 65535, "crfs", nullable=True)
-    port_range_max = Int(-1, 65535, "crfs", nullable=True)
+    # wider than ports are: what is no port is refused in the words of `security_rules`
+    port_range_min = Int(-(2**31), 2**31 - 1, "crfs", nullable=True)
+    port_range_max = Int(-(2**31), 2**31 - 1, "crfs", nullable=True)
     remote_ip_prefix = Text(1, 64, "crfs", nullable=True)
-    remote_group_id = Uuid("crfs", nullable=True)
+    remote_group_id = Text(1, 255, "crfs", nullable=True)
     remote_address_group_id = Computed(lambda row, call: None)
     normalized_cidr = Computed(lambda row, call: security_rules.normalized_cidr(row["remote_ip_prefix"]))
 

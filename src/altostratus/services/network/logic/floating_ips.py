@@ -143,6 +143,18 @@ def dissociate(tx: Tx, cloud: Cloud, fip: Row[Any]) -> Row[Any]:
     return queries.get_floating_ip(tx, fip.id)
 
 
+def delete_unused(tx: Tx, cloud: Cloud, network_id: str) -> None:
+    """Give back the external network's floating IPs that lead nowhere."""
+    fip, forwarding = table_of(FloatingIp), table_of(PortForwarding)
+    unused = select(fip).where(
+        fip.c.floating_network_id == network_id,
+        fip.c.port_id.is_(None),
+        fip.c.id.not_in(select(forwarding.c.floatingip_id)),
+    )
+    for row in tx.rows(unused):
+        delete(tx, cloud, row)
+
+
 def delete(tx: Tx, cloud: Cloud, fip: Row[Any]) -> None:
     """Give the address back. Port forwardings go with it."""
     tx.delete_where(PortForwarding, table_of(PortForwarding).c.floatingip_id == fip.id)

@@ -11,6 +11,7 @@ from altostratus.kernel.errors import Conflict
 from altostratus.services.network.config import NetworkOptions
 from altostratus.services.network.errors import in_use, invalid, listed
 from altostratus.services.network.logic import (
+    floating_ips,
     notices,
     ports,
     queries,
@@ -127,7 +128,11 @@ def _check_not_gateway(tx: Tx, network: Row[Any]) -> None:
 
 
 def delete(tx: Tx, cloud: Cloud, network: Row[Any]) -> None:
-    """Remove the network with its subnets and DHCP port. Raises Conflict while anything else uses it."""
+    """Remove the network with its subnets, DHCP port and unused floating IPs.
+
+    Raises Conflict while anything else uses it.
+    """
+    floating_ips.delete_unused(tx, cloud, network.id)
     used_by = ports.ids_in_network(tx, network.id, queries.DHCP)
     if used_by:
         raise in_use(

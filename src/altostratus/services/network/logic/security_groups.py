@@ -10,7 +10,7 @@ from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
-from altostratus.services.network.errors import in_use, invalid, listed, missing
+from altostratus.services.network.errors import in_use, listed, missing
 from altostratus.services.network.logic import notices, queries, quotas, rows, wants
 from altostratus.services.network.models import PortSecurityGroup, SecurityGroup, SecurityGroupRule
 
@@ -74,9 +74,11 @@ def ensure_default(tx: Tx, cloud: Cloud, project_id: str) -> str:
 
 def update(tx: Tx, cloud: Cloud, group: Row[Any], values: dict[str, Any]) -> Row[Any]:
     if group.is_default and values.get("name", group.name) != group.name:
-        raise invalid(
-            "Updating default security group not allowed: its name stays.", "SecurityGroupCannotUpdateDefault"
+        raise Conflict(
+            "Updating default security group not allowed: its name stays.", kind="SecurityGroupCannotUpdateDefault"
         )
+    if not group.is_default and values.get("name", "").lower() == DEFAULT:
+        raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
     if "stateful" in values and values["stateful"] != group.stateful and users_of(tx, group.id):
         raise in_use(
             f"Security Group {group.id} cannot change whether it is stateful while ports use it.", "SecurityGroupInUse"

@@ -102,6 +102,9 @@ def _check_ports(rule: dict[str, Any], number: int | None) -> None:
     low, high = rule["port_range_min"], rule["port_range_max"]
     if low is None and high is None:
         return
+    for port in (low, high):
+        if port is not None and not 0 <= port <= 65535:
+            raise invalid(f"Invalid value for port {port}: use 1 to 65535.", "SecurityGroupInvalidPortValue")
     if number is None:
         raise invalid("Must also specify protocol if port range is given.", "SecurityGroupProtocolRequiredWithPorts")
     if number in (_ICMP, _ICMP_V6):
@@ -123,14 +126,12 @@ def _check_ports(rule: dict[str, Any], number: int | None) -> None:
             f"Invalid protocol {rule['protocol']} for port range, only supported for tcp, udp, sctp, dccp and udplite.",
             "SecurityGroupInvalidProtocolForPort",
         )
-    if low is None or high is None:
-        low = high = low if high is None else high
-        rule["port_range_min"], rule["port_range_max"] = low, high
-    if not (1 <= low <= 65535 and 1 <= high <= 65535):
-        raise invalid(f"Invalid value for port {low} or {high}: use 1 to 65535.", "SecurityGroupInvalidPortValue")
-    if low > high:
+    if low == 0 or high == 0:
+        raise invalid("Invalid value for port 0: use 1 to 65535.", "SecurityGroupInvalidPortValue")
+    if low is None or high is None or low > high:
         raise invalid(
-            "For TCP/UDP protocols, port_range_min must be <= port_range_max.", "SecurityGroupInvalidPortRange"
+            "For TCP/UDP protocols, port_range_min must be <= port_range_max; give both.",
+            "SecurityGroupInvalidPortRange",
         )
 
 
