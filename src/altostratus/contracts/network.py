@@ -214,6 +214,8 @@ class NetworkInfo(msgspec.Struct, frozen=True, kw_only=True):
     physical_networks: list[str]
     capabilities: list[str]
     simulated: bool = False
+    # where other hosts reach this one with VXLAN; None: networks cannot span to this host
+    tunnel_address: str | None = None
 
 
 class NetworkDriver(Protocol):

@@ -26,19 +26,23 @@ from altostratus.drivers.network.linuxbridge.names import (
     short,
 )
 
-_OPTION_NAME = re.compile(r"[a-z0-9-]{1,64}\Z")
+_OPTION_NAME = re.compile(r"(tag:!?[A-Za-z0-9_-]{1,64},){0,8}[a-z0-9-]{1,64}\Z")
 _OPTION_VALUE = re.compile(r"[^\x00-\x1f\x7f]{0,255}\Z")
 
 _ROUTER_FLAGS = {"dhcpv6-stateful": "static", "dhcpv6-stateless": "ra-stateless"}
 
 
 class PortDhcp(NamedTuple):
-    """Lines of one port: reservations, DNS names, extra options; and address -> MAC of its leases."""
+    """Lines of one port: reservations, DNS names, extra options; and address -> MAC of its leases.
+
+    `refused` is a sentence about options that cannot be sent, empty when all can.
+    """
 
     hosts: str
     names: str
     options: str
     leases: dict[str, str]
+    refused: str = ""
 
 
 class Surroundings(NamedTuple):
@@ -56,7 +60,7 @@ def dhcp_device(network: NetworkSpec) -> str:
 
 
 def plan_port_lines(port: PortSpec, network: NetworkSpec, domain: str) -> PortDhcp:
-    """What DHCP of `network` knows of a port. Raises ValueError for what cannot be written down."""
+    """What DHCP of `network` knows of a port. Raises ValueError for a malformed address or MAC."""
     mac = check_mac(port.mac)
     served = {subnet.id: subnet for subnet in network.subnets if subnet.enable_dhcp}
     tag = f"port-{short(port.id)}" if port.dhcp_options else ""
@@ -72,14 +76,21 @@ def plan_port_lines(port: PortSpec, network: NetworkSpec, domain: str) -> PortDh
         parts = [mac, f"set:{tag}" if tag else "", shown, name]
         hosts.append(",".join(part for part in parts if part) + "\n")
         leases[address] = mac
-    options = "".join(_extra_option(tag, name, value) + "\n" for name, value in sorted(port.dhcp_options.items()))
-    return PortDhcp("".join(hosts), "".join(names), options, leases)
+    options, refused = [], []
+    for name, value in sorted(port.dhcp_options.items()):
+        if _OPTION_NAME.match(name) and _OPTION_VALUE.match(value):
+            options.append(_extra_option(tag, name, value))
+        else:
+            refused.append(name[:64])
+    sentence = f"DHCP cannot send these options, their name or value is malformed: {refused}." if refused else ""
+    return PortDhcp("".join(hosts), "".join(names), "".join(options), leases, sentence)
 
 
 def _extra_option(tag: str, name: str, value: str) -> str:
-    if not _OPTION_NAME.match(name) or not _OPTION_VALUE.match(value):
-        raise ValueError(f"DHCP option '{name[:64]}' has a name or a value that cannot be sent")
-    return f"tag:{tag},{name},{value}" if name.isdecimal() else f"tag:{tag},option:{name},{value}"
+    """`name` is a name, a number, or one of them behind conditions such as `tag:!ipxe,`."""
+    conditions, _, option = name.rpartition(",")
+    shown = option if option.isdecimal() else f"option:{option}"
+    return ",".join(part for part in (f"tag:{tag}", conditions, shown, value) if part) + "\n"
 
 
 def plan_dhcp(

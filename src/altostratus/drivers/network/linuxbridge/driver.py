@@ -60,6 +60,7 @@ class LinuxBridgeDriver:
             network_types=types,
             physical_networks=[physical.name for physical in self._config.physical_networks],
             capabilities=self.capabilities.names(),
+            tunnel_address=self._config.tunnel_ip if self.capabilities.vxlan else None,
         )
 
     def apply(self, world: NetworkWorld, *, resync: bool) -> PassResult:

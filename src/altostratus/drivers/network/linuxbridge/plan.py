@@ -29,7 +29,6 @@ class _Planned(NamedTuple):
     error: str | None
 
 
-_NO_LINES = PortDhcp("", "", "", {})
 _NO_FILTERS = (
     "This kernel cannot filter bridged traffic, so the port stays unplugged: run `modprobe nf_conntrack_bridge`."
 )
@@ -114,7 +113,10 @@ class HostPlanner:
             if planned.error is not None:
                 plan.errors[owner] = planned.error
                 continue
-            lines[network.id].append(planned.lines or _NO_LINES)
+            if planned.lines is not None:
+                lines[network.id].append(planned.lines)
+                if planned.lines.refused:
+                    plan.errors[owner] = planned.lines.refused
             for link in planned.fragment.links:
                 links[link.key] = link
             if port.plugged:
