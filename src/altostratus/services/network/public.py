@@ -27,9 +27,11 @@ from altostratus.services.network.logic.server_nics import (
     unplug_wants,
     validate_requested,
 )
+from altostratus.services.network.logic.server_views import PortView, port_views
 
 __all__ = [
     "PortInfo",
+    "PortView",
     "RequestedNic",
     "SubnetInfo",
     "add_security_group",
@@ -39,6 +41,7 @@ __all__ = [
     "find_subnets",
     "get_port",
     "metadata_ports",
+    "port_views",
     "port_wants",
     "ports_of_servers",
     "quarantine",

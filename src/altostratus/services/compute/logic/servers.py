@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from altostratus.kernel import clock
 from altostratus.kernel.cloud import Cloud
@@ -28,25 +28,39 @@ class Progress(NamedTuple):
 # a stuck job shows as ERROR, not as a task
 _UNFINISHED: Final = ("queued", "runnable", "running", "parked")
 _IDLE: Final = Progress(None, None)
+_LEAVING: Final = Progress("server.delete", "deleting")
+_job, _device = table_of(JobRow).c, table_of(BlockDevice).c
+# made once: lists of servers are asked for often, and building a statement costs as much as running it
+_jobs: Final = (
+    select(_job.resource_id, _job.kind, _job.step, _job.steps)
+    .where(
+        _job.resource == "server",
+        _job.resource_id.in_(bindparam("servers", expanding=True)),
+        _job.state.in_(_UNFINISHED),
+    )
+    .order_by(_job.sequence)
+)
+_volumes: Final = (
+    select(_device.server_id, _device.volume_id, _device.delete_on_termination)
+    .where(_device.server_id.in_(bindparam("servers", expanding=True)), _device.volume_id.is_not(None))
+    .order_by(_device.position)
+)
 
 
 def progress_of(tx: Tx, rows: Iterable[Row[Any]]) -> dict[str, Progress]:
     """Server id -> what is going on, from unfinished jobs; one query. A wish to delete outranks everything."""
-    by_id = {row.id: row for row in rows}
-    found = dict.fromkeys(by_id, _IDLE)
-    job = table_of(JobRow).c
-    statement = (
-        select(job.resource_id, job.kind, job.step, job.steps)
-        .where(job.resource == "server", job.resource_id.in_(list(by_id)), job.state.in_(_UNFINISHED))
-        .order_by(job.sequence)
-    )
-    for row in tx.rows(statement) if by_id else ():
-        if found[row.resource_id].task_state is None:
-            task = states.task_state_of(row.kind, step_name(row))
-            found[row.resource_id] = Progress(row.kind, task)
-    for server_id, server in by_id.items():
-        if server.delete_requested and not server.deleted:
-            found[server_id] = Progress("server.delete", "deleting")
+    found: dict[str, Progress] = {}
+    leaving: list[str] = []
+    for row in rows:
+        found[row.id] = _IDLE
+        if row.delete_requested and not row.deleted:
+            leaving.append(row.id)
+    for job in tx.execute(_jobs, {"servers": list(found)}).fetchall() if found else ():
+        if found[job.resource_id].task_state is None:
+            task = states.task_state_of(job.kind, step_name(job))
+            found[job.resource_id] = Progress(job.kind, task)
+    for server_id in leaving:
+        found[server_id] = _LEAVING
     return found
 
 
@@ -95,14 +109,8 @@ def devices_of(tx: Tx, server_ids: Collection[str]) -> dict[str, list[Row[Any]]]
 
 def volumes_of(tx: Tx, server_ids: Collection[str]) -> dict[str, list[tuple[str, bool]]]:
     """Server id -> (volume id, delete_on_termination) in their order; one query."""
-    device = table_of(BlockDevice).c
     found: dict[str, list[tuple[str, bool]]] = {}
-    statement = (
-        select(device.server_id, device.volume_id, device.delete_on_termination)
-        .where(device.server_id.in_(list(server_ids)), device.volume_id.is_not(None))
-        .order_by(device.position)
-    )
-    for row in tx.rows(statement):
+    for row in tx.execute(_volumes, {"servers": list(server_ids)}).fetchall():
         found.setdefault(row.server_id, []).append((row.volume_id, row.delete_on_termination))
     return found
 

@@ -23,12 +23,13 @@ def load(call: Call, rows: list[Row[Any]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     tx = call.tx
     going_on = servers.progress_of(tx, rows)
-    ports = network.ports_of_servers(tx, ids)
+    ports = network.port_views(tx, ids)
     volumes = servers.volumes_of(tx, ids)
     host_status = _host_status(call)
     loaded = []
+    names = rows[0]._fields if rows else ()
     for row in rows:
-        attributes = dict(row._mapping)
+        attributes = dict(zip(names, row, strict=True))
         task = going_on[row.id].task_state
         attributes["task_state"] = task
         attributes["status"] = states.status_of(row.vm_state, task)

@@ -207,10 +207,9 @@ def show_server(call: Call) -> Reply:
 
 def list_servers(call: Call) -> Reply:
     """Servers of the project; with `all_tenants` of all."""
-    table = table_of(Server)
     query = _permitted(call)
     _drop_ignored_sorts(call)
-    statement = select(table)
+    statement = select(*_columns(call))
     for condition in _conditions(call, query):
         statement = statement.where(condition)
     statement = _narrowed(call, query, statement)
@@ -224,6 +223,35 @@ def list_servers(call: Call) -> Reply:
         items = call.render(page.rows, only=shown_members(call.resource, call.version, extended=extended, groups=False))
     ids = [row.id for row in (*page.rows[:1], *page.rows[-1:])]
     return Reply(200, lists.wrap(call, call.resource, items, ids, page.more, call.service.style))
+
+
+_WIDE: Final = ("user_data",)
+_UNSEEN: Final = frozenset(
+    (
+        "old_flavor", "image_properties", "key_data", "personality", "scheduler_hints", "nics", "requested_nics",
+        "requested_groups", "requested_host", "wanted_power", "power_token", "reboot_token", "reboot_kind",
+        "snapshot_token", "snapshot_path", "fill_token", "vcpus", "memory_mib", "server_group_id",
+    )
+)  # fmt: skip
+
+
+def _columns(call: Call) -> list[Any]:
+    """What a list needs of each row, and no more: decoding the rest would cost most of the time."""
+    if call.op.path != "/detail":
+        return _BRIEF_COLUMNS
+    return _WIDE_COLUMNS if at(call, 3) and call.may(view.EXTENDED) else _DETAIL_COLUMNS
+
+
+_server = table_of(Server).c
+_WIDE_COLUMNS: Final[list[Any]] = [column for column in _server if column.name not in _UNSEEN]
+_DETAIL_COLUMNS: Final[list[Any]] = [column for column in _WIDE_COLUMNS if column.name not in _WIDE]
+_BRIEF_COLUMNS: Final[list[Any]] = [
+    _server.id,
+    _server.name,
+    _server.vm_state,
+    _server.deleted,
+    _server.delete_requested,
+]
 
 
 def _permitted(call: Call) -> dict[str, list[str]]:
