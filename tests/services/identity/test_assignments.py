@@ -186,3 +186,22 @@ def test_who_may(cloud):
         assert reader.get(f"{BASE}/{path}").status == 200
     assert reader.post(ROLES, {"role": {"name": "x"}}).status == 403
     assert cloud.as_user("admin", ADMIN_PASSWORD, {"system": {"all": True}}).get(LIST).status == 200
+
+
+def test_the_administrator_of_a_domain_is_not_that_of_the_cloud(cloud):
+    domain = cloud.make("domains", "domain", name="d")["id"]
+    boss = cloud.make_user("boss", domain_id=domain)["id"]
+    cloud.grant("admin", user=boss, domain=domain)
+    client = cloud.as_user("boss", "secret", {"domain": {"id": domain}}, domain=domain)
+    assert client.get(f"{BASE}/users").status == 200
+    assert client.post(f"{BASE}/users", {"user": {"name": "u", "domain_id": domain}}).status == 201
+    for path, body in (
+        ("roles", {"role": {"name": "x"}}),
+        ("domains", {"domain": {"name": "x"}}),
+        ("services", {"service": {"type": "x"}}),
+        ("regions", {"region": {}}),
+    ):
+        assert client.post(f"{BASE}/{path}", body).status == 403
+    assert client.get(f"{BASE}/services").status == client.get(f"{BASE}/role_inferences").status == 403
+    assert client.patch(f"{BASE}/domains/{domain}", {"domain": {"name": "x"}}).status == 403
+    assert client.put(f"{BASE}/system/users/{boss}/roles/{cloud.role_id('admin')}").status == 403

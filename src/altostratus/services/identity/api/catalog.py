@@ -8,6 +8,7 @@ from sqlalchemy import select
 from altostratus.kernel import ids
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, Forbidden
+from altostratus.kernel.policy import Persona
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Choice, Id, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
@@ -217,7 +218,7 @@ def delete_region(call: Call) -> None:
 class CreateAt(Create):
     """`PUT <path>/{id}`: the client chooses the id."""
 
-    def __init__(self, rule: str, persona: str, handler: Any) -> None:
+    def __init__(self, rule: str, persona: Persona, handler: Any) -> None:
         super().__init__(rule, persona, handler, path="/{id}", own_row=False)
         self.method = "PUT"
 
