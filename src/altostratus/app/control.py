@@ -79,7 +79,7 @@ def add_parts(cloud: Cloud, paths: Paths) -> None:
     cloud.add_part(ImageStore, FileImageStore(str(paths.images)))  # type: ignore[type-abstract]
     cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
     cloud.add_part(StagingArea, StagingArea(directory=str(paths.image_staging)))
-    cloud.authenticator = identity.TokenAuthenticator(cloud)
+    cloud.authenticator = identity.TokenAuthenticator(cloud, paths.fernet_keys)
 
 
 HOUSEKEEPING = (

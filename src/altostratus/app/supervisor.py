@@ -17,7 +17,7 @@ from typing import IO
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server import MPServer
 
 from altostratus.app.files import load_options, prepare_directories
 from altostratus.app.options import CloudOptions, Paths
@@ -28,7 +28,6 @@ _QUICKEST_RESTART_S = 0.5
 _SLOWEST_RESTART_S = 20.0
 # one that lived for longer was well: it was killed, and is wanted back at once
 _WELL_AFTER_S = 5.0
-_STARTING_S = 15.0
 
 
 class Child:
@@ -85,36 +84,48 @@ def hold_lock(paths: Paths) -> IO[str]:
     return handle
 
 
-def serve_api(options: CloudOptions) -> int:
+def serve_api(options: CloudOptions, paths: Paths) -> int:
     """Hold the API's port until told to end; the exit status.
 
-    Granian gives up when its worker, the control process, dies twice within seconds. Right after the start
-    that means a defect, which is told at once; later on giving up would help nobody.
+    Granian gives up when its worker, the control process, dies twice within seconds. If that never came up
+    it is a defect, which is told at once; later on giving up would help nobody.
     """
-    started, pause = clock.monotonic(), _QUICKEST_RESTART_S
+    pause = _QUICKEST_RESTART_S
     while True:
-        server, serving_since = make_server(options), clock.monotonic()
+        server, since = make_server(options), clock.monotonic()
         try:
             server.serve()
         except SystemExit:
             pass
-        if server.interrupt_signal:
+        if _is_told_to_end(server):
             return 0
-        if clock.monotonic() - started < _STARTING_S:
+        if not _has_been_up(paths):
             _log.error("the control process does not start; the lines above say why")
             return 1
-        pause = _QUICKEST_RESTART_S if clock.monotonic() - serving_since > 60 else min(2 * pause, _SLOWEST_RESTART_S)
+        pause = _QUICKEST_RESTART_S if clock.monotonic() - since > 60 else min(2 * pause, _SLOWEST_RESTART_S)
         _log.warning("the control process keeps ending; starting it again in %.1f s", pause)
         until = clock.monotonic() + pause
         while clock.monotonic() < until:
-            if server.interrupt_signal:
+            if _is_told_to_end(server):
                 return 0
             time.sleep(0.1)
 
 
-def make_server(options: CloudOptions) -> Server:
+def _is_told_to_end(server: MPServer) -> bool:
+    return bool(server.interrupt_signal)
+
+
+def _has_been_up(paths: Paths) -> bool:
+    """Whether a control process has opened its socket since this supervisor took its lock."""
+    try:
+        return paths.host_socket.stat().st_mtime_ns >= (paths.run / "supervisor.lock").stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+
+
+def make_server(options: CloudOptions) -> MPServer:
     """One life of the HTTP server, whose only worker is the control process."""
-    return Server(
+    return MPServer(
         "altostratus.app.control:build",
         factory=True,
         address=options.listen,
@@ -153,7 +164,7 @@ def main() -> int:
     for child in children:
         child.start()
     try:
-        return serve_api(options)
+        return serve_api(options, paths)
     finally:
         for child in children:
             child.stop()
