@@ -39,6 +39,7 @@ SERVICE = Service(
     path="/volume/v3",
     root="/volume",
     project_in_path=True,
+    strict_paths=True,
     versions=Microversions("volume", "3.0", "3.71"),
     style=Style(links="nova", admin_all=False),
     resources=(

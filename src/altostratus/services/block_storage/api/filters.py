@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Text, false, func, type_coerce
 
 from altostratus.kernel import clock
-from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.errors import BadRequest, NotFound
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import parse_bool
-from altostratus.kernel.resource.lists import PAGING
+from altostratus.kernel.resource.lists import PAGING, Page
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
@@ -24,6 +24,16 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "lte": operator.le,
 }
 Make = Callable[[str], Any]
+
+
+def page(call: Call, statement: Any) -> Page:
+    """One page of the rows. A marker that is gone answers 404 in this service."""
+    try:
+        return call.list_rows(statement)
+    except BadRequest as error:
+        if error.kind == "MarkerNotFound":
+            raise NotFound(error.message) from error
+        raise
 
 
 def conditions(call: Call, known: Mapping[str, Make], *, likes: Mapping[str, Any]) -> list[Any]:

@@ -33,25 +33,32 @@ def _services(call: Call) -> list[dict[str, Any]]:
         found[key] = {"state": state, "updated_at": pool.last_seen, "zone": pool.zone}
     shown = []
     for (binary, host_name), facts in found.items():
-        disabled = states.get((binary, host_name))
+        kept = states.get((binary, host_name))
+        disabled = kept is not None and kept.disabled
         shown.append(
             {"binary": binary, "host": host_name, "status": "disabled" if disabled else "enabled", **facts}
-            | {"disabled_reason": disabled.disabled_reason if disabled else None}
+            | {"disabled_reason": kept.disabled_reason if kept is not None and disabled else None}
+            | {"frozen": kept is not None and kept.frozen}
         )
     return shown
 
 
 def list_services(call: Call) -> Reply:
     minor = call.version.minor if call.version else 0
+    host, binary = call.query.get("host", [None])[-1], call.query.get("binary", [None])[-1]
     shown = []
     for service in _services(call):
-        if any(call.query.get(name, [service[name]])[-1] != service[name] for name in ("host", "binary")):
+        if host not in (None, service["host"], scheduling.host_of(service["host"])):
+            continue
+        if binary not in (None, service["binary"]):
             continue
         is_volume = service["binary"] == scheduling.BINARY
         if minor >= 7:
             service["cluster"] = None
         if is_volume:
-            service |= {"replication_status": "disabled", "active_backend_id": None, "frozen": False}
+            service |= {"replication_status": "disabled", "active_backend_id": None}
+        else:
+            del service["frozen"]
         if minor >= 49 and is_volume:
             service["backend_state"] = service["state"]
         shown.append(service)
@@ -59,25 +66,35 @@ def list_services(call: Call) -> Reply:
 
 
 def update_service(call: Call) -> Reply:
-    """enable, disable, disable-log-reason."""
+    """enable, disable, disable-log-reason, freeze, thaw."""
     what, body = call.params["what"], call.body
-    if what not in ("enable", "disable", "disable-log-reason"):
-        raise NotFound(f"Unknown action {what}. Use enable, disable or disable-log-reason.")
+    if what not in ("enable", "disable", "disable-log-reason", "freeze", "thaw"):
+        raise NotFound(f"Unknown action {what}. Use enable, disable, disable-log-reason, freeze or thaw.")
     binary, host = body.get("binary") or body.get("service") or scheduling.BINARY, body["host"]
+    known = any(one["binary"] == binary and one["host"] == host for one in _services(call))
+    if what in ("freeze", "thaw"):
+        if not known:
+            raise BadRequest(f"Invalid input received: no service {binary} is on host {host}.")
+        _set_state(call, binary, host, frozen=what == "freeze")
+        return Reply(200)
     reason = body.get("disabled_reason")
     if what == "disable-log-reason" and not (reason and reason.strip()):
         raise BadRequest("Disabled reason contains invalid characters or is too long. Give a reason.")
-    if not any(one["binary"] == binary and one["host"] == host for one in _services(call)):
+    if not known:
         raise NotFound(f"Service {binary} could not be found on host {host}.")
-    call.tx.delete(ServiceState, binary, host)
     disabled = what != "enable"
-    if disabled:
-        call.tx.insert(ServiceState, binary=binary, host=host, disabled_reason=reason, updated_at=clock.now())
+    _set_state(call, binary, host, disabled=disabled, disabled_reason=reason if disabled else None)
     shown: dict[str, Any] = {"host": host, "service": binary, "binary": binary, "disabled": disabled}
     shown["status"] = "disabled" if disabled else "enabled"
-    if what == "disable-log-reason":
-        shown["disabled_reason"] = reason
+    if what != "disable":
+        shown["disabled_reason"] = reason if disabled else None
     return Reply(200, shown)
+
+
+def _set_state(call: Call, binary: str, host: str, **values: Any) -> None:
+    values["updated_at"] = clock.now()
+    if call.tx.update(ServiceState, binary, host, **values) == 0:
+        call.tx.insert(ServiceState, binary=binary, host=host, **{"disabled": False, "frozen": False, **values})
 
 
 def list_pools(call: Call) -> Reply:

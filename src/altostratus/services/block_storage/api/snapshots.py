@@ -68,7 +68,7 @@ def _list(call: Call, *, detail: bool) -> Reply:
     if call.ctx.is_admin:
         known["project_id"] = filters.equals(table.project_id)
     found = filters.conditions(call, known, likes={name: table[name] for name in ("name", "status")})
-    page = call.list_rows(select(table_of(Snapshot)).where(*found))
+    page = filters.page(call, select(table_of(Snapshot)).where(*found))
     items = [_view(call, row, detail=detail) for row in page.rows]
     ids = [row.id for row in (*page.rows[:1], *page.rows[-1:])]
     body = lists.wrap(call, call.resource, items, ids, page.more, call.service.style)
@@ -180,7 +180,7 @@ class SnapshotResource(Resource, path="/snapshots", one="snapshot", many="snapsh
     id = Id("s")
     name = Field(schemas.NAME, "cus", parse=schemas.stripped)
     description = Field(schemas.NAME, "cu", parse=schemas.stripped)
-    volume_id = Field(schemas.UUID, "cs", required=True)
+    volume_id = Field(schemas.UUID, "cs", required=True, nullable=True)
     force = Field(schemas.BOOLEAN, "c", nullable=True)
     metadata = Field(schemas.METADATA, "c", nullable=True)
     status = Field({"type": "string"}, "s")

@@ -34,11 +34,11 @@ def scope(call: Call, statement: Any, listing: bool) -> Any:
     return statement if call.ctx.is_admin else statement.where(types.usable_by(call.ctx.project_id))
 
 
-def view(call: Call, row: Any) -> dict[str, Any]:
+def view(call: Call, row: Any, *, with_qos: bool = True) -> dict[str, Any]:
     shown = {"id": row.id, "name": row.name, "is_public": row.is_public, "description": row.description}
     if call.may("volume_extension:access_types_extra_specs"):
         shown["extra_specs"] = _visible_specs(call, row)
-    if call.may("volume_extension:access_types_qos_specs_id"):
+    if with_qos and call.may("volume_extension:access_types_qos_specs_id"):
         shown["qos_specs_id"] = row.qos_specs_id
     if call.may(_ACCESS):
         shown["os-volume-type-access:is_public"] = row.is_public
@@ -52,7 +52,7 @@ def _visible_specs(call: Call, row: Any) -> dict[str, Any]:
 
 
 def _shown(call: Call, type_id: str) -> Reply:
-    return Reply(200, {"volume_type": view(call, call.tx.get(VolumeType, type_id))})
+    return Reply(200, {"volume_type": view(call, call.tx.get(VolumeType, type_id), with_qos=False)})
 
 
 def create(call: Call) -> Reply:

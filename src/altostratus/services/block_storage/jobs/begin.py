@@ -31,7 +31,10 @@ def create_volume(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
 
 
 def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, snapshot_ids: Iterable[str], origin: Origin) -> None:
+    """A deletion that got stuck earlier goes on."""
     snapshots = list(snapshot_ids)
+    if _mend(tx, cloud, volume_id, DELETE_VOLUME):
+        return
     locks = [f"volume:{volume_id}", *(f"snapshot:{snapshot_id}" for snapshot_id in snapshots)]
     _start(tx, cloud, DELETE_VOLUME, volume_id, {"snapshots": snapshots}, origin, locks)
 
@@ -50,7 +53,18 @@ def create_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None
 
 
 def delete_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
+    """As `delete_volume`."""
+    if _mend(tx, cloud, row.id, DELETE_SNAPSHOT):
+        return
     _start(tx, cloud, DELETE_SNAPSHOT, row.id, {}, origin, [f"snapshot:{row.id}"])
+
+
+def _mend(tx: Tx, cloud: Cloud, resource_id: str, deletion: Job) -> bool:
+    """Whether the deletion got stuck earlier; then it is tried again."""
+    stuck = [job for job in cloud.jobs.history(tx, resource_id) if job.state == "stuck" and job.kind == deletion.kind]
+    for job in stuck:
+        tx.after_commit(lambda job_id=job.id: cloud.jobs.retry(job_id))  # type: ignore[misc]
+    return bool(stuck)
 
 
 def _start(

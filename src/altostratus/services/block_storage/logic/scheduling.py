@@ -82,7 +82,8 @@ def list_pools(tx: Tx, cloud: Cloud) -> list[Pool]:
     size = func.sum(func.coalesce(volume.new_size, volume.size))
     sizes: Any = select(volume.host, size.label("size")).where(volume.host.is_not(None)).group_by(volume.host)
     promised = {row.host: int(row.size) for row in tx.rows(sizes)}
-    disabled = {row.host for row in tx.rows(table_of(ServiceState).select()) if row.binary == BINARY}
+    states = [row for row in tx.rows(table_of(ServiceState).select()) if row.binary == BINARY]
+    disabled = {row.host for row in states if row.disabled or row.frozen}
     zone = cloud[BlockStorageOptions].availability_zone
     pools: list[Pool] = []
     for host in cloud.desired.hosts(tx, kind="volume"):
@@ -116,7 +117,7 @@ def refusal(pool: Pool, request: Request) -> str | None:
     if not pool.alive:
         return "it has not been heard of lately"
     if not pool.enabled:
-        return "it is disabled"
+        return "it is disabled or frozen"
     if request.host is not None and request.host != pool.name:
         return "the source of the volume is elsewhere"
     if request.zone != pool.zone:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers, messages to users, and services that administrators have switched off."""
 
-from typing import Any
-
 from sqlalchemy import Index, Text
 
 from altostratus.kernel.db import Mapped, Model, mapped_column
@@ -41,11 +39,12 @@ class Message(Model):
 
 
 class ServiceState(Model):
-    """A service (`cinder-volume` on `host@backend`) that was disabled; no row: enabled."""
+    """A service (`cinder-volume` on `host@backend`) that was disabled or frozen; no row: neither."""
 
     __tablename__ = "volume_service_states"
     binary: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str] = mapped_column(primary_key=True)
+    disabled: Mapped[bool] = mapped_column(default=False)
     disabled_reason: Mapped[str | None]
+    frozen: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[str]
-    details: Mapped[dict[str, Any] | None]

@@ -32,7 +32,7 @@ def list_brief(call: Call) -> Reply:
 
 def _page(call: Call, columns: Any) -> tuple[lists.Page, int | None]:
     found = conditions(call)
-    page = call.list_rows(columns.where(*found))
+    page = filters.page(call, columns.where(*found))
     counting = call.version is not None and call.version.minor >= 45 and _says_yes(call, "with_count")
     if not counting:
         return page, None

@@ -250,7 +250,7 @@ RULES = (
 )
 
 
-def find_row(call: Call, volume_id: str) -> Any:
+def find_row(call: Call, volume_id: str | None) -> Any:
     """A volume that the caller can see. Raises NotFound."""
     table = table_of(Volume)
     statement = select(table).where(table.c.id == volume_id)

@@ -10,7 +10,6 @@ from altostratus.kernel.resource.fragments import Fragments
 from altostratus.kernel.resource.operations import Reply
 from altostratus.kernel.resource.versions import Version
 from altostratus.services.block_storage.logic.views import Shape, volume_views
-from altostratus.services.block_storage.models.volumes import Volume
 
 OLDEST = Version(3, 0)
 
@@ -38,6 +37,6 @@ def fragments(call: Call, rows: list[Any]) -> list[msgspec.Raw]:
 
 
 def shown(call: Call, volume_id: str, status: int = 200) -> Reply:
-    """The volume as it is now."""
-    row = call.tx.get(Volume, volume_id, what="volume")
-    return Reply(status, {"volume": fragments(call, [row])[0]})
+    """The volume as it is now, as answers to create and update show it: without what extensions add."""
+    shape = shape_of(call)._replace(hosts=False, tenants=False, migrations=False, image_metadata=False)
+    return Reply(status, {"volume": volume_views(call.tx, shape, [volume_id])[volume_id]})
