@@ -275,6 +275,23 @@ class ProjectInPath:
         return self._app(env, start_response)
 
 
+class OldPaths:
+    """Serves `/compute/v2/servers` as `/compute/v2.1/servers` of the lowest version, whatever the headers ask."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], old: Mapping[str, Service]) -> None:
+        self._app = app
+        self._old = [(f"{path}/", service) for path, service in old.items()]
+
+    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = env["PATH_INFO"]
+        for prefix, service in self._old:
+            if path.startswith(prefix) and path != prefix:
+                env["PATH_INFO"] = f"{service.path}/{path[len(prefix) :]}"
+                for name in service.versions.request_headers():
+                    env.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+        return self._app(env, start_response)
+
+
 def build_app(cloud: Cloud, extra: Mapping[str, Any] | None = None) -> Callable[..., Iterable[bytes]]:
     """The WSGI application of all services of `cloud`. `extra` maps paths to falcon resources of `app/`."""
     app = falcon.App()
@@ -286,7 +303,9 @@ def build_app(cloud: Cloud, extra: Mapping[str, Any] | None = None) -> Callable[
     for path, thing in (extra or {}).items():
         app.add_route(path, thing)
     projects = [service.path for service in cloud.all_services() if service.project_in_path]
-    return ProjectInPath(app, projects) if projects else app
+    served = ProjectInPath(app, projects) if projects else app
+    old = {path: service for service in cloud.all_services() for path in service.old_paths}
+    return OldPaths(served, old) if old else served
 
 
 def _routes(cloud: Cloud, service: Service) -> Iterable[Route]:

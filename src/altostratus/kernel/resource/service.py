@@ -31,6 +31,7 @@ class Service:
     also_as         further types it is in the catalog as, for clients that look for older or newer names
     catalog_path    path of its catalog URLs, if it is neither `path` (microversioned) nor `root` (others)
     path            where its newest API lies ("/compute/v2.1"); `root` is the part before the version
+    old_paths       further paths below which the service answers, without microversions
     strict_paths    `/things/` is a thing with an empty id, so not found; else it is the list
     project_in_path the catalog URL ends in the project id (block storage)
     envelope        fn(error, call) -> JSON of a refusal
@@ -55,6 +56,7 @@ class Service:
     versions: VersionScheme = field(default_factory=NoVersions)
     style: Style = field(default_factory=Style)
     project_in_path: bool = False
+    old_paths: tuple[str, ...] = ()
     strict_paths: bool = False
     jobs: tuple[Any, ...] = ()
     reconcilers: tuple[Any, ...] = ()

@@ -37,6 +37,9 @@ class VersionScheme(Protocol):
 
     def reply_headers(self, version: Version | None) -> dict[str, str]: ...
 
+    def request_headers(self) -> tuple[str, ...]:
+        """Names of the headers that ask for a version."""
+
 
 class NoVersions:
     """Nothing to negotiate."""
@@ -49,6 +52,9 @@ class NoVersions:
 
     def reply_headers(self, version: Version | None) -> dict[str, str]:
         return {}
+
+    def request_headers(self) -> tuple[str, ...]:
+        return ()
 
 
 class Microversions:
@@ -88,6 +94,9 @@ class Microversions:
             if name.lower() == self.service and value:
                 return value.strip()
         return headers.get(self.legacy_header.upper()) if self.legacy_header else None
+
+    def request_headers(self) -> tuple[str, ...]:
+        return ("OpenStack-API-Version", *([self.legacy_header] if self.legacy_header else []))
 
     def reply_headers(self, version: Version | None) -> dict[str, str]:
         shown = version or self.minimum

@@ -28,6 +28,7 @@ from altostratus.services.compute.api.versions import (
     Extensions,
     ExternalEvents,
     Migrations,
+    OldVersion,
     Version,
     Versions,
 )
@@ -78,9 +79,12 @@ SERVICE = Service(
     title="Compute",
     path="/compute/v2.1",
     root="/compute",
+    old_paths=("/compute/v2",),
+    strict_paths=True,
     classic_port=8774,
     resources=(
         Versions,
+        OldVersion,
         Version,
         Server,
         ServerPower,

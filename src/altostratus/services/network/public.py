@@ -13,6 +13,7 @@ from altostratus.services.network.logic.port_info import (
     metadata_ports,
     ports_of_servers,
 )
+from altostratus.services.network.logic.security_groups import resolve as resolve_security_groups
 from altostratus.services.network.logic.server_nics import (
     RequestedNic,
     add_security_group,
@@ -47,6 +48,7 @@ __all__ = [
     "quarantine",
     "release_ports",
     "remove_security_group",
+    "resolve_security_groups",
     "security_groups_of_servers",
     "set_ports_status",
     "unplug_wants",

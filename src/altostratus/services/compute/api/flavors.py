@@ -65,8 +65,6 @@ def _refuse_bad_numbers(call: Call) -> None:
 def create_flavor(call: Call) -> Any:
     values = dict(call.body)
     flavorid = flavors.create_flavor(call.tx, values)
-    if not values.get("is_public", True) and call.ctx.project_id:
-        call.tx.insert(FlavorAccess, flavorid=flavorid, project_id=call.ctx.project_id)
     return call.tx.get(FlavorRow, flavorid=flavorid)
 
 
@@ -87,13 +85,16 @@ def show_access(call: Call) -> Reply:
 
 
 def add_access(call: Call) -> Reply:
-    flavors.add_access(call.tx, call.row, call.body["tenant"])
-    return Reply(200, {"flavor_access": flavors.list_access(call.tx, call.row.flavorid)})
+    """The policy is asked first: who may not do it is told so for private flavors too."""
+    row = call.get_visible(call.params["id"])
+    flavors.add_access(call.tx, row, call.body["tenant"])
+    return Reply(200, {"flavor_access": flavors.list_access(call.tx, row.flavorid)})
 
 
 def remove_access(call: Call) -> Reply:
-    flavors.remove_access(call.tx, call.row, call.body["tenant"])
-    return Reply(200, {"flavor_access": flavors.list_access(call.tx, call.row.flavorid)})
+    row = call.get_visible(call.params["id"])
+    flavors.remove_access(call.tx, row, call.body["tenant"])
+    return Reply(200, {"flavor_access": flavors.list_access(call.tx, row.flavorid)})
 
 
 def list_specs(call: Call) -> Reply:
@@ -180,11 +181,11 @@ class Flavor(Resource, path="/flavors", one="flavor", many="flavors"):
     access = Op("GET", "/{id}/os-flavor-access", "os_compute_api:os-flavor-access", ADMIN, show_access)
     add = Action(
         "addTenantAccess", "os_compute_api:os-flavor-access:add_tenant_access", ADMIN, add_access, status=200,
-        body=wrapped("addTenantAccess", _TENANT),
+        own_row=False, body=wrapped("addTenantAccess", _TENANT),
     )  # fmt: skip
     remove = Action(
         "removeTenantAccess", "os_compute_api:os-flavor-access:remove_tenant_access", ADMIN, remove_access, status=200,
-        body=wrapped("removeTenantAccess", _TENANT),
+        own_row=False, body=wrapped("removeTenantAccess", _TENANT),
     )  # fmt: skip
     specs = Op("GET", "/{id}/os-extra_specs", "os_compute_api:os-flavor-extra-specs:index", READER, list_specs)
     make_specs = Op(

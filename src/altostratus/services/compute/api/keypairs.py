@@ -61,9 +61,8 @@ def create_keypair(call: Call) -> Reply:
         raise Forbidden(f"Quota exceeded, too many key pairs: {limit} of {limit} are used. Delete some first.")
     public_key, private_key = body.get("public_key"), None
     if public_key is None:
-        if body.get("type") == "x509":
-            raise BadRequest("Certificates are only imported here: give public_key.")
-        private_key, public_key = keypairs.make_ssh_keys()
+        certificate = body.get("type") == "x509"
+        private_key, public_key = keypairs.make_certificate() if certificate else keypairs.make_ssh_keys()
     row = keypairs.add_keypair(call.tx, user_id, name, body.get("type", "ssh"), public_key)
     shown = call.render([row], only=(*_BRIEF, "user_id"))[0]
     if private_key is not None:

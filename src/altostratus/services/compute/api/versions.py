@@ -29,10 +29,29 @@ def _document(call: Call) -> dict[str, Any]:
     }
 
 
+def _old_document(call: Call) -> dict[str, Any]:
+    """v2.0, which is v2.1 without microversions; old clients and Tempest expect it first in the list."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [
+            {"rel": "self", "href": f"{call.host_url}{call.service.old_paths[0]}/"},
+            {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"},
+        ],
+    }
+
+
 def list_versions(call: Call) -> Reply:
-    one = _document(call)
-    one["links"] = one["links"][:1]
-    return Reply(200, {"versions": [one]})
+    documents = [_old_document(call), _document(call)]
+    return Reply(200, {"versions": [one | {"links": one["links"][:1]} for one in documents]})
+
+
+def show_old_version(call: Call) -> Reply:
+    media = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2"}]
+    return Reply(200, {"version": _old_document(call) | {"media-types": media}})
 
 
 def show_version(call: Call) -> Reply:
@@ -44,6 +63,12 @@ class Versions(Resource, path="!"):
     """Which versions of the API there are."""
 
     index = Op("GET", "", None, ANY, list_versions, public=True, tx="none")
+
+
+class OldVersion(Resource, path="!/v2"):
+    """The version before microversions."""
+
+    show = Op("GET", "", None, ANY, show_old_version, public=True, tx="none")
 
 
 class Version(Resource):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import func, select
 
 from altostratus.kernel import clock
@@ -17,6 +18,7 @@ from altostratus.kernel.errors import BadRequest, Conflict
 from altostratus.services.compute.models.flavors import Keypair
 
 _RSA_BITS = 2048
+_CERTIFICATE_S = 3650 * 86400.0
 
 
 class NewKeys(NamedTuple):
@@ -34,6 +36,28 @@ def make_ssh_keys() -> NewKeys:
     )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return NewKeys(private.decode(), public.decode() + " Generated-by-Altostratus")
+
+
+def make_certificate() -> NewKeys:
+    """A self-signed certificate for logging in to a guest, in PEM form, and its private key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "altostratus")])
+    today, end = clock.parse(clock.now()), clock.parse(clock.after(_CERTIFICATE_S))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today)
+        .not_valid_after(end)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return NewKeys(private.decode(), certificate.public_bytes(serialization.Encoding.PEM).decode())
 
 
 def fingerprint_of(public_key: str, key_type: str = "ssh") -> str:

@@ -11,7 +11,7 @@ from altostratus.kernel.resource.fields import parse_bool
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.compute.api.servers import listing
 from altostratus.services.compute.api.servers.child import demand
-from altostratus.services.compute.api.shared import at, links
+from altostratus.services.compute.api.shared import links
 from altostratus.services.compute.config import ComputeOptions
 from altostratus.services.compute.jobs.delete import DELETE
 from altostratus.services.compute.logic import servers
@@ -75,15 +75,7 @@ def update_server(call: Call) -> Reply:
     servers.touch(call.tx, call.row.id, **values)
     row = call.reload()
     servers.notify(call.tx, call.cloud, row, "update", old_display_name=call.row.name)
-    shown = listing.render_one(call, row, call.resource)
-    if not at(call, 75):
-        early = ("security_groups", "OS-EXT-AZ:availability_zone", "config_drive", "key_name", "host_status")
-        shown = {
-            name: value
-            for name, value in shown.items()
-            if name not in early and not name.startswith(("OS-EXT-S", "OS-SRV-USG", "os-extended-volumes"))
-        }
-    return Reply(200, {"server": shown})
+    return Reply(200, {"server": listing.render_changed(call, row, call.resource)})
 
 
 def delete_server(call: Call) -> Reply:

@@ -100,9 +100,8 @@ def rebuild(call: Call) -> Reply:
     start_job(call, REBUILD, {"keep_stopped": row.vm_state == "stopped"})
     fresh = call.tx.get(ServerRow, row.id)
     servers.notify(call.tx, call.cloud, fresh, "rebuild.start")
-    shown = listing.render_one(call, fresh, Server)
-    if not at(call, 75):
-        shown = {name: value for name, value in shown.items() if not name.startswith("OS-EXT-SRV-ATTR")}
+    shown = listing.render_changed(call, fresh, Server)
+    shown.pop("OS-EXT-SRV-ATTR:user_data", None)
     if at(call, 57):
         shown["user_data"] = fresh.user_data
     if at(call, 54):
@@ -126,6 +125,8 @@ def _rebuilt_values(call: Call, body: dict[str, Any]) -> dict[str, Any]:
         "trusted_image_certificates": "trusted_certs",
     }
     values = {column: body[name] for name, column in columns.items() if name in body}
+    if "access_ip_v6" in values:
+        values["access_ip_v6"] = schemas.canonical_ip(values["access_ip_v6"])
     if "custom_metadata" in values:
         limits.demand_metadata(call.tx, call.cloud, call.row.project_id, len(values["custom_metadata"]))
     if "key_name" in body:

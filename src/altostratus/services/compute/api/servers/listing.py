@@ -200,6 +200,22 @@ def render_one(call: Call, row: Row[Any], resource: type[Resource]) -> dict[str,
     return render(call, resource, [row], only=only)[0]
 
 
+_NOT_WHEN_CHANGED = ("security_groups", "OS-EXT-AZ:availability_zone", "config_drive", "key_name", "host_status")
+_NOT_WHEN_CHANGED_PREFIXES = ("OS-EXT-S", "OS-SRV-USG", "os-extended-volumes")
+
+
+def render_changed(call: Call, row: Row[Any], resource: type[Resource]) -> dict[str, Any]:
+    """The view of a server that was updated or rebuilt: before 2.75 it has fewer members."""
+    shown = render_one(call, row, resource)
+    if at(call, 75):
+        return shown
+    return {
+        name: value
+        for name, value in shown.items()
+        if name not in _NOT_WHEN_CHANGED and not name.startswith(_NOT_WHEN_CHANGED_PREFIXES)
+    }
+
+
 def show_server(call: Call) -> Reply:
     """One server with all that the caller may see."""
     return Reply(200, {"server": render_one(call, call.row, call.resource)})

@@ -30,7 +30,9 @@ class Server(ServerChild, path="/servers", one="server", many="servers"):
     updated = Time("r", source="updated_at", form=clock.iso_z)
     addresses = Computed(view.addresses)
     accessIPv4 = Field(schemas.IPV4, "cur", source=lambda server, _: server["access_ip_v4"] or "")  # noqa: N815
-    accessIPv6 = Field(schemas.IPV6, "cur", source=lambda server, _: server["access_ip_v6"] or "")  # noqa: N815
+    accessIPv6 = Field(  # noqa: N815
+        schemas.IPV6, "cur", source=lambda server, _: server["access_ip_v6"] or "", parse=schemas.canonical_ip
+    )
     links = Computed(view.own_links)
     disk_config = Field(schemas.DISK_CONFIG, "cur", wire="OS-DCF:diskConfig")
     progress_shown = Computed(view.progress, wire="progress")

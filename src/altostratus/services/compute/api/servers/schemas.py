@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schemas of what a create (and a rebuild) of a server may carry."""
 
+import ipaddress
 from typing import Any
 
 from altostratus.services.compute.api.shared import BOOLEAN, UUID, closed
@@ -68,6 +69,11 @@ def mappings(*, tag: bool = False, volume_type: bool = False) -> dict[str, Any]:
     if volume_type:
         more["volume_type"] = {"type": ["string", "null"], "maxLength": 255}
     return {"type": "array", "items": closed({**_MAPPING, **more})}
+
+
+def canonical_ip(address: str) -> str:
+    """The shortest spelling, as upstream stores and shows it."""
+    return str(ipaddress.ip_address(address))
 
 
 def networks(*, words: bool = False, tag: bool = False) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from altostratus.kernel import clock, ids
 from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx
-from altostratus.kernel.errors import BadRequest, Forbidden
+from altostratus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from altostratus.kernel.resource.fields import parse_bool
 from altostratus.services.block_storage import public as block_storage
 from altostratus.services.compute.config import ComputeOptions
@@ -104,6 +104,7 @@ def check(tx: Tx, cloud: Cloud, ctx: Context, body: dict[str, Any], hints: dict[
     zone = Zone(zone.name, zone.host or body.get("host") or body.get("hypervisor_hostname"))
     demand_zone(tx, cloud, zone)
     wanted_groups = list(dict.fromkeys(one["name"] for one in body.get("security_groups") or () if one.get("name")))
+    _check_groups(tx, cloud, ctx, wanted_groups)
     nics = _nics(tx, ctx, body.get("networks"), most)
     if most > 1 and any(device.source_type == "volume" for device in wished):
         raise BadRequest("Cannot attach one or more volumes to multiple instances")
@@ -126,6 +127,13 @@ def check(tx: Tx, cloud: Cloud, ctx: Context, body: dict[str, Any], hints: dict[
         most=most,
         config_drive=_config_drive(cloud, body, properties),
     )
+
+
+def _check_groups(tx: Tx, cloud: Cloud, ctx: Context, names: list[str]) -> None:
+    try:
+        network.resolve_security_groups(tx, cloud, str(ctx.project_id), names)
+    except (NotFound, Conflict) as error:
+        raise BadRequest(str(error)) from None
 
 
 def _check_user_data(text: str | None) -> None:
