@@ -15,6 +15,7 @@ from tests.drivers.network.guests import run
 pytestmark = pytest.mark.system
 
 
+@pytest.mark.system_smoke
 class TestConformance(NetworkConformance):
     @pytest.fixture
     def driver(self, driver: LinuxBridgeDriver) -> LinuxBridgeDriver:
@@ -27,8 +28,9 @@ def test_200_ports_in_one_pass(driver: LinuxBridgeDriver, cloud: WorldBuilder) -
         cloud.add_port(f"port-{number}", "net-a", f"10.61.1.{number + 20}", "default")
     started = time.monotonic()
     apply(driver, cloud)
-    # a bound against disasters; the true figure is a benchmark
-    assert time.monotonic() - started < 5
+    # a bound against disasters, on hosts of any speed; the true figure is a benchmark
+    assert time.monotonic() - started < 60
+    assert len(driver.apply(cloud.world(), resync=True).states) == len(cloud.ports) + 6
 
 
 def test_a_dead_dnsmasq_is_noticed_and_replaced(
