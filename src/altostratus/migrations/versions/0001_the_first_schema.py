@@ -845,9 +845,10 @@ def upgrade() -> None:
         "volume_service_states",
         sa.Column("binary", sa.String(length=255), nullable=False),
         sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("disabled", sa.Boolean(), nullable=False),
         sa.Column("disabled_reason", sa.String(length=255), nullable=True),
+        sa.Column("frozen", sa.Boolean(), nullable=False),
         sa.Column("updated_at", sa.String(length=255), nullable=False),
-        sa.Column("details", altostratus.kernel.db.Json(), nullable=True),
         sa.PrimaryKeyConstraint("binary", "host"),
     )
     op.create_table(
@@ -1034,6 +1035,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("ports", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_ports_device_id"), ["device_id"], unique=False)
+        batch_op.create_index("ix_ports_owner", ["network_id", "device_owner"], unique=False)
         batch_op.create_index(batch_op.f("ix_ports_project_id"), ["project_id"], unique=False)
         batch_op.create_index("ux_ports_mac", ["network_id", "mac_address"], unique=True)
 
