@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Index, Text, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from altostratus.kernel import clock, log
 from altostratus.kernel.db import Db, Json, Mapped, Model, Row, Tx, mapped_column, table_of
@@ -97,6 +98,7 @@ class Desired:
         self._db = db
         self._subscribers: dict[str, list[OnReport]] = {}
         self._observers: list[OnReports] = []
+        self._claims: list[OnReports] = []
 
     # what services write and read
 
@@ -136,10 +138,15 @@ class Desired:
     @staticmethod
     def _revise(tx: Tx) -> int:
         revision = tx.execute(_next_revision_returning).scalar()
-        if revision is None:
-            tx.execute(insert(_counter), {"name": "desired", "value": 1})
+        if revision is not None:
+            return int(revision)
+        try:
+            with tx.savepoint():
+                tx.execute(insert(_counter), {"name": "desired", "value": 1})
             return 1
-        return int(revision)
+        except IntegrityError:
+            # somebody else was first, at the very first wish of this database
+            return int(tx.execute(_next_revision_returning).scalar_one())
 
     def show(self, tx: Tx, kind: str, id: str, host: str | None = None) -> Row[Any] | None:
         """The row, or None. Of a thing on several hosts the one that was wanted last as present."""
@@ -215,6 +222,8 @@ class Desired:
     def report(self, host: str, reports: list[Report]) -> None:
         """Store what an agent observed, tell the subscribers, wake the jobs that wait for it: one transaction."""
         with self._db.write() as tx:
+            for claim in self._claims:
+                claim(tx, host, reports)
             rows = tx.rows(select(_rows).where(_rows.c.host == host, _rows.c.id.in_({one.id for one in reports})))
             known = {(row.kind, row.id): row for row in rows}
             for report in reports:
@@ -251,9 +260,10 @@ class Desired:
         """
         self._subscribers.setdefault(kind, []).append(subscriber)
 
-    def on_reports(self, observer: OnReports) -> None:
-        """For the job engine: (tx, host, reports) of every batch, after it was stored."""
+    def on_reports(self, observer: OnReports, *, claim: OnReports) -> None:
+        """For the job engine: (tx, host, reports) of every batch, after it was stored; `claim` before that."""
         self._observers.append(observer)
+        self._claims.append(claim)
 
 
 def _plain(spec: Any) -> Any:

@@ -42,7 +42,7 @@ class Jobs:
         self._surroundings = Surroundings(db, desired, cloud)
         self.known: dict[str, Job] = {}
         self._workers = Workers(self, db.bus, workers)
-        desired.on_reports(self._on_reports)
+        desired.on_reports(self._on_reports, claim=self._claim_waiting)
 
     def register(self, job: Job) -> None:
         if job.kind in self.known:
@@ -168,6 +168,12 @@ class Jobs:
     def wake(self) -> None:
         self._db.bus.wake(TOPIC)
 
+    def _claim_waiting(self, tx: Tx, host: str, reports: list[Report]) -> None:
+        """Lock jobs before wanted rows, as turns do: with several writers any other order would deadlock."""
+        if not self._db.is_sqlite:
+            waiting = select(_wait.c.job_id).where(_wait.c.host == host, _wait.c.id.in_({one.id for one in reports}))
+            tx.rows(select(_job.c.id).where(_job.c.id.in_(waiting)).order_by(_job.c.sequence).with_for_update())
+
     def _on_reports(self, tx: Tx, host: str, reports: list[Report]) -> None:
         """Hosts reported: jobs that waited for it can go on."""
         waits = tx.rows(select(_wait).where(_wait.c.host == host, _wait.c.id.in_({one.id for one in reports})))
@@ -272,7 +278,7 @@ class Jobs:
 
     def _is_ours(self, turn: Turn) -> bool:
         with self._db.read() as tx:
-            return tx.scalar(select(_job.c.epoch).where(_job.c.sequence == turn.row.sequence)) == turn.epoch
+            return bool(tx.scalar(select(_job.c.epoch).where(_job.c.sequence == turn.row.sequence)) == turn.epoch)
 
     def extend_leases(self, errands: Iterable[Errand]) -> None:
         """Say that these are still being worked on."""
