@@ -29,6 +29,8 @@ def test_whole_life(member, router, inside, outside, cloud, agent):
     }  # fmt: skip
     assert agent.seen["network", network["id"]].spec["dhcp"] is not None
     assert kind_of(member.try_delete("port", port["id"])) == "ServicePortInUse"
+    assert kind_of(member.try_set("port", port["id"], device_owner="compute:x")) == "ServicePortInUse"
+    assert member.set("port", port["id"], name="gate")["name"] == "gate"
     assert kind_of(member.try_delete("router", router["id"])) == "RouterInUse"
     assert kind_of(member.try_delete("subnet", subnet["id"])) == "SubnetInUse"
     assert member.remove_subnet(router["id"], subnet["id"]).status == 200

@@ -9,7 +9,7 @@ from altostratus.kernel.errors import Conflict
 from altostratus.kernel.resource.call import Call
 from altostratus.services.network.api.networks import target_in
 from altostratus.services.network.config import NetworkOptions
-from altostratus.services.network.errors import invalid
+from altostratus.services.network.errors import in_use, invalid
 from altostratus.services.network.logic import addresses, port_options, queries, security_groups
 from altostratus.services.network.models import Router
 
@@ -36,12 +36,23 @@ def for_create(call: Call, network: Row[Any], project_id: str, body: dict[str, A
 def for_update(call: Call, network: Row[Any], port: Row[Any], body: dict[str, Any]) -> dict[str, Any]:
     """Changed columns of a port; the same refusals."""
     given = {name: value for name, value in body.items() if not _is_same(port, name, value)}
+    _check_owner(port, given)
     _demand(call, "update_port", network, port.project_id, given)
     empty: dict[str, Any] = {
         "fixed_ips": [], "allowed_address_pairs": [], "security_groups": [], "profile": {}, "extra_dhcp_opts": [],
     }  # fmt: skip
     values = {name: empty.get(name, value) if value is None else value for name, value in given.items()}
     return _checked(call, values, port.project_id, port._mapping, mac=port.mac_address)
+
+
+def _check_owner(port: Row[Any], given: dict[str, Any]) -> None:
+    service_port = port.device_owner in (*queries.ROUTER_PORTS, queries.FLOATING_IP)
+    if service_port and given.keys() & {"device_id", "device_owner"}:
+        raise in_use(
+            f"Port {port.id} belongs to {port.device_id} ({port.device_owner}) and cannot become another device's. "
+            "Remove the router interface, gateway or floating IP instead.",
+            "ServicePortInUse",
+        )
 
 
 def _is_same(port: Row[Any], name: str, value: Any) -> bool:

@@ -22,8 +22,7 @@ def ensure_port(tx: Tx, cloud: Cloud, network: Row[Any], subnets: Sequence[Row[A
     served = [subnet for subnet in subnets if subnet.enable_dhcp]
     if not served or queries.has_dhcp_port(tx, network.id):
         return False
-    hosts = wants.network_hosts(tx, cloud)
-    host = hosts[0].name if hosts else ""
+    host = wants.first_host(tx, cloud)
     mac = addresses.new_mac(tx, network.id, cloud[NetworkOptions].base_mac)
     new = {
         **rows.begin(network.project_id),

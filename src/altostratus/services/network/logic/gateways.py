@@ -74,16 +74,10 @@ def _create_port(
         "device_id": router.id,
         "device_owner": queries.ROUTER_GATEWAY,
         "status": "ACTIVE",
-        "host_id": first_host(tx, cloud),
+        "host_id": wants.first_host(tx, cloud),
         "fixed_ips": wanted,
     }
     return ports.create(tx, cloud, network, "", values, limited=False)
-
-
-def first_host(tx: Tx, cloud: Cloud) -> str:
-    """Where routers are: the first network host."""
-    hosts = wants.network_hosts(tx, cloud)
-    return hosts[0].name if hosts else ""
 
 
 def _check_overlap(tx: Tx, router: Row[Any], outside: list[Row[Any]]) -> None:

@@ -33,7 +33,7 @@ def add_subnet(tx: Tx, cloud: Cloud, router: Row[Any], subnet: Row[Any]) -> Inte
             "device_id": router.id,
             "device_owner": queries.ROUTER_INTERFACE,
             "status": "ACTIVE",
-            "host_id": gateways.first_host(tx, cloud),
+            "host_id": wants.first_host(tx, cloud),
             "fixed_ips": [{"subnet_id": subnet.id, "ip_address": subnet.gateway_ip}],
         }
         network = queries.get_network(tx, subnet.network_id)
@@ -63,7 +63,7 @@ def add_port(tx: Tx, cloud: Cloud, router: Row[Any], port: Row[Any]) -> Interfac
         "device_id": router.id,
         "device_owner": queries.ROUTER_INTERFACE,
         "status": "ACTIVE",
-        "host_id": gateways.first_host(tx, cloud),
+        "host_id": wants.first_host(tx, cloud),
         "port_security_enabled": False,
         "security_groups": [],
         "allowed_address_pairs": [],

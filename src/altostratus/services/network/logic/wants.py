@@ -36,6 +36,13 @@ def network_hosts(tx: Tx, cloud: Cloud) -> list[Host]:
     return cloud.desired.hosts(tx, kind="network")
 
 
+def first_host(tx: Tx, cloud: Cloud) -> str:
+    """Where routers and DHCP are: the first network host that is alive, else the first; "" if there is none."""
+    hosts = network_hosts(tx, cloud)
+    chosen = next((host for host in hosts if host.alive), hosts[0] if hosts else None)
+    return chosen.name if chosen is not None else ""
+
+
 def tap_name(port_id: str) -> str:
     return ("tap" + port_id)[:TAP_LENGTH]
 
