@@ -15,7 +15,8 @@ from altostratus.kernel.db import Db
 def schema_of(path):
     """Everything that SQLite knows of the schema, in an order and spacing of its own."""
     with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name != 'alembic_version'").fetchall()
+        query = "SELECT type, name, sql FROM sqlite_master WHERE name != 'alembic_version'"
+        rows = connection.execute(query).fetchall()
         columns = {
             name: sorted(map(str, (row[1:6] for row in connection.execute(f"PRAGMA table_info({name})"))))
             for kind, name, _ in rows
@@ -52,5 +53,6 @@ def test_a_newer_database_is_refused(tmp_path):
 def test_an_ordinary_start_loads_no_alembic(tmp_path):
     url = f"sqlite:///{tmp_path}/ready.sqlite"
     migrate.upgrade(url)
-    script = f"import sys; from altostratus.app import migrate; migrate.upgrade({url!r}); sys.exit('alembic' in sys.modules)"
+    script = f"import sys; from altostratus.app import migrate; migrate.upgrade({url!r}); "
+    script += "sys.exit('alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

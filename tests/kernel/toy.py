@@ -70,7 +70,9 @@ class Toy(Resource, path="/toys", one="toy", many="toys"):
         "squeeze", "toy:squeeze", MEMBER, squeeze,
         body={
             "type": "object",
-            "properties": {"squeeze": {"type": "object", "properties": {"times": {"type": "integer"}}, "required": ["times"]}},
+            "properties": {
+                "squeeze": {"type": "object", "properties": {"times": {"type": "integer"}}, "required": ["times"]}
+            },
             "required": ["squeeze"],
         },
     )  # fmt: skip

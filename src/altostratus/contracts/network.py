@@ -201,8 +201,8 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # A guest's HTTP request, already attributed to its network or router:
-# {"network_id" | "router_id", "ip", "method", "path", "headers", "body_base64"}
-# -> {"status": int, "headers": {name: value}, "body_base64": str}. Any exception is answered as 503.
+# by network_id or router_id, with ip, method, path, headers and body_base64;
+# and the answer is status, headers and body_base64. Any exception is answered as 503.
 MetadataLookup = Callable[[dict[str, Any]], dict[str, Any]]
 
 

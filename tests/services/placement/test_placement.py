@@ -104,7 +104,8 @@ def test_allocations_are_bounded(admin, host):
 
 
 @pytest.mark.parametrize(
-    "query", ["", "resources=VCPU", "resources=VCPU:0", "resources=NOPE:1", "resources=VCPU:1&required=CUSTOM_NO", "limit=0"]
+    "query",
+    ["", "resources=VCPU", "resources=VCPU:0", "resources=NOPE:1", "resources=VCPU:1&required=CUSTOM_NO", "limit=0"],
 )
 def test_bad_candidate_requests(admin, host, query):
     assert admin.get(f"/placement/allocation_candidates?{query}").status == 400
@@ -122,7 +123,8 @@ def test_candidates_and_traits(admin, host):
     generation = admin.get(f"/placement/resource_providers/{host}").json["generation"]
     body = {"resource_provider_generation": generation, "traits": ["CUSTOM_FAST"]}
     assert admin.put(f"/placement/resource_providers/{host}/traits", body).status == 200
-    assert admin.get("/placement/allocation_candidates?resources=VCPU:1&required=CUSTOM_FAST").json["allocation_requests"]
+    found = admin.get("/placement/allocation_candidates?resources=VCPU:1&required=CUSTOM_FAST").json
+    assert found["allocation_requests"]
     assert admin.delete("/placement/traits/CUSTOM_FAST").status == 409
 
 
