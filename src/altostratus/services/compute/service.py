@@ -10,6 +10,14 @@ from altostratus.services.compute.api.flavors import Flavor
 from altostratus.services.compute.api.groups import ServerGroups
 from altostratus.services.compute.api.hypervisors import Hosts, Hypervisors
 from altostratus.services.compute.api.keypairs import Keypair
+from altostratus.services.compute.api.proxies.networks import (
+    FloatingIpPools,
+    FloatingIps,
+    Networks,
+    ServerFloatingIps,
+    TenantNetworks,
+)
+from altostratus.services.compute.api.proxies.security_groups import SecurityGroupRules, SecurityGroups
 from altostratus.services.compute.api.quotas import Limits, QuotaClassSets, QuotaSets
 from altostratus.services.compute.api.servers.administration import ServerAdministration
 from altostratus.services.compute.api.servers.consoles import ConsoleTokens, ServerConsoles
@@ -77,6 +85,7 @@ SERVICE = Service(
     type="compute",
     name="nova",
     title="Compute",
+    policy_namespace="nova",
     path="/compute/v2.1",
     root="/compute",
     old_paths=("/compute/v2",),
@@ -112,6 +121,13 @@ SERVICE = Service(
         Extensions,
         ExternalEvents,
         Migrations,
+        SecurityGroups,
+        SecurityGroupRules,
+        Networks,
+        TenantNetworks,
+        FloatingIps,
+        FloatingIpPools,
+        ServerFloatingIps,
     ),
     envelope=envelope,
     versions=Microversions("compute", MINIMUM, MAXIMUM, legacy_header="X-OpenStack-Nova-API-Version"),
