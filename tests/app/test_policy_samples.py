@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from altostratus.app.service_list import ALL_SERVICES
 
 
-@pytest.mark.parametrize("service", ALL_SERVICES, ids=lambda service: service.policy_namespace)
-def test_the_generator_prints_every_rule(service):
+@pytest.mark.parametrize("service", ALL_SERVICES, ids=lambda service: service.type)
+def test_every_rule_is_registered(service):
+    (entry,) = entry_points(group="oslo.policy.policies", name=service.policy_namespace)
+    assert {rule.name for rule in service.declared_rules()} <= {rule.name for rule in entry.load()()}
+
+
+def test_the_generator_prints_them():
     program = Path(sys.executable).parent / "oslopolicy-sample-generator"
-    argv = [str(program), "--namespace", service.policy_namespace]
-    printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    missing = [rule.name for rule in service.declared_rules() if f'"{rule.name}":' not in printed]
-    assert not missing
+    printed = subprocess.run([str(program), "--namespace", "cinder"], capture_output=True, text=True, check=True).stdout
+    assert '"volume:create": "' in printed
