@@ -4,6 +4,7 @@
 Everything takes the open transaction first; wanted rows for the hosts are written in it as well.
 """
 
+from altostratus.services.network.logic import proxied
 from altostratus.services.network.logic.port_info import (
     PortInfo,
     SubnetInfo,
@@ -45,6 +46,7 @@ __all__ = [
     "port_views",
     "port_wants",
     "ports_of_servers",
+    "proxied",
     "quarantine",
     "release_ports",
     "remove_security_group",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patterns and small answers that every resource of compute uses."""
 
-from typing import Any
+from typing import Any, TypeVar
 
+from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 
 # printable, no white space at either end
@@ -26,6 +27,8 @@ BOOLEAN: dict[str, Any] = {
         *(False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no"),
     ]
 }
+T = TypeVar("T")
+_LONGEST = 1000
 ACTION_NULL: dict[str, Any] = {}
 
 
@@ -40,6 +43,18 @@ def links(call: Call, collection: str, key: str) -> list[dict[str, str]]:
         {"rel": "self", "href": f"{call.host_url}{call.service.path}/{collection}/{key}"},
         {"rel": "bookmark", "href": f"{call.host_url}{call.service.root}/{collection}/{key}"},
     ]
+
+
+def limited(call: Call, items: list[T]) -> list[T]:
+    """The part of a list that `offset` and `limit` ask for, as the old lists have it."""
+    numbers = {}
+    for name in ("offset", "limit"):
+        text = call.query.get(name, ["0"])[-1]
+        if not text.isdigit():
+            raise BadRequest(f"{name} param must be an integer, not {text!r}.")
+        numbers[name] = int(text)
+    start, size = numbers["offset"], numbers["limit"] or _LONGEST
+    return items[start : start + min(size, _LONGEST)]
 
 
 def closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
