@@ -56,7 +56,8 @@ def _rows(call: Call, start: str, end: str, project_id: str | None) -> list[Row[
 def _usage(row: Row[Any], start: str, end: str) -> dict[str, Any]:
     flavor = row.flavor
     gone = row.terminated_at
-    begin, until = max(row.launched_at, start), min(gone or end, end)
+    # what lies in the future is not counted, even when the span reaches into it
+    begin, until = max(row.launched_at, start), min(gone or clock.now(), end)
     hours = max(0.0, clock.seconds_between(begin, until)) / 3600
     return {
         "name": row.name,

@@ -5,7 +5,7 @@ from altostratus.kernel import clock
 from altostratus.kernel.policy import MEMBER, READER
 from altostratus.kernel.resource.fields import Computed, Field, Id, Object, Time
 from altostratus.kernel.resource.operations import Create, Delete, List, Show, Update
-from altostratus.services.compute.api.servers import changes, listing, schemas, view
+from altostratus.services.compute.api.servers import changes, filters, listing, schemas, view
 from altostratus.services.compute.api.servers.child import ServerChild
 from altostratus.services.compute.api.shared import BOOLEAN, DESCRIPTION, METADATA, NAME, UUID
 from altostratus.services.compute.logic import views
@@ -123,11 +123,11 @@ class Server(ServerChild, path="/servers", one="server", many="servers"):
     index = List("os_compute_api:servers:index", READER, listing.list_servers, until="2.74")
     detail = List("os_compute_api:servers:detail", READER, listing.list_servers, path="/detail", until="2.74")
     index_strict = List(
-        "os_compute_api:servers:index", READER, listing.list_servers, since="2.75", query=listing.KNOWN_QUERY
+        "os_compute_api:servers:index", READER, listing.list_servers, since="2.75", query=filters.KNOWN_QUERY
     )
     detail_strict = List(
         "os_compute_api:servers:detail", READER, listing.list_servers, path="/detail", since="2.75",
-        query=listing.KNOWN_QUERY,
+        query=filters.KNOWN_QUERY,
     )  # fmt: skip
     create = Create(
         "os_compute_api:servers:create", MEMBER, changes.create_server, status=202,
