@@ -102,7 +102,7 @@ def serve_api(options: CloudOptions, paths: Paths) -> int:
         if not _has_been_up(paths):
             _log.error("the control process does not start; the lines above say why")
             return 1
-        pause = _QUICKEST_RESTART_S if clock.monotonic() - since > 60 else min(2 * pause, _SLOWEST_RESTART_S)
+        pause = _QUICKEST_RESTART_S if clock.monotonic() - since > 20 else min(2 * pause, _SLOWEST_RESTART_S)
         _log.warning("the control process keeps ending; starting it again in %.1f s", pause)
         until = clock.monotonic() + pause
         while clock.monotonic() < until:
