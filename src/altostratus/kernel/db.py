@@ -223,7 +223,14 @@ class Db:
 
     def create_all(self) -> None:
         """Create every table that is missing (tests; real clouds run the migrations)."""
-        Model.metadata.create_all(self.engine)
+        if not self.is_sqlite:
+            Model.metadata.create_all(self.engine)
+            return
+        with self.engine.connect() as conn:
+            # one commit for all of them: by itself every table would be one
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            Model.metadata.create_all(conn)
+            conn.exec_driver_sql("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
