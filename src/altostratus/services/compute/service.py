@@ -10,6 +10,7 @@ from altostratus.services.compute.api.flavors import Flavor
 from altostratus.services.compute.api.groups import ServerGroups
 from altostratus.services.compute.api.hypervisors import Hosts, Hypervisors
 from altostratus.services.compute.api.keypairs import Keypair
+from altostratus.services.compute.api.proxies.images import ImageMetadata, Images
 from altostratus.services.compute.api.proxies.networks import (
     FloatingIpPools,
     FloatingIps,
@@ -128,6 +129,8 @@ SERVICE = Service(
         FloatingIps,
         FloatingIpPools,
         ServerFloatingIps,
+        Images,
+        ImageMetadata,
     ),
     envelope=envelope,
     versions=Microversions("compute", MINIMUM, MAXIMUM, legacy_header="X-OpenStack-Nova-API-Version"),

@@ -17,8 +17,10 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest, Conflict, NotFound
 from altostratus.services.image.content import check_content
+from altostratus.services.image.jobs.delete_data import DELETE_DATA
 from altostratus.services.image.logic import images, uploads
-from altostratus.services.image.logic.visibility import visible_by_id
+from altostratus.services.image.logic.filters import has_property
+from altostratus.services.image.logic.visibility import policy_target, visible_by_id, visible_in_lists
 from altostratus.services.image.models import ImageRow
 from altostratus.services.image.stores import refusal_of, staging_directory, store_of
 
@@ -43,6 +45,8 @@ class ImageInfo:
     properties: dict[str, Any]
     protected: bool
     path: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
 
 
 def get_image(tx: Tx, ctx: Context, image_id: str) -> ImageInfo:
@@ -76,7 +80,52 @@ def _info(row: Row[Any]) -> ImageInfo:
         container_format=row.container_format, size_bytes=row.size, virtual_size_bytes=row.virtual_size,
         min_disk_gib=row.min_disk, min_ram_mib=row.min_ram, checksum=row.checksum, os_hash_value=row.os_hash_value,
         owner=row.owner, visibility=row.visibility, properties=row.properties, protected=row.protected,
+        created_at=row.created_at, updated_at=row.updated_at,
     )  # fmt: skip
+
+
+def list_images(tx: Tx, ctx: Context) -> list[ImageInfo]:
+    """All that the caller's lists show, newest first."""
+    table = table_of(ImageRow)
+    statement = select(table).where(*visible_in_lists(ctx, {}), table.c.os_hidden.is_(False))
+    return [_info(row) for row in tx.rows(statement.order_by(table.c.created_at.desc(), table.c.id))]
+
+
+def list_backups(tx: Tx, server_id: str, backup_type: str) -> list[ImageInfo]:
+    """Backups of a server of one type, newest first."""
+    table = table_of(ImageRow)
+    wanted = {"image_type": "backup", "backup_type": backup_type, "instance_uuid": server_id}
+    statement = select(table).where(*(has_property(name, value) for name, value in wanted.items()))
+    return [_info(row) for row in tx.rows(statement.order_by(table.c.created_at.desc(), table.c.id))]
+
+
+def demand(tx: Tx, cloud: Cloud, ctx: Context, rule: str, image_id: str) -> None:
+    """Ask this service's policy about an image. Raises NotFound when the caller cannot see it, or Forbidden."""
+    get_image(tx, ctx, image_id)
+    cloud.policy("image").demand(rule, ctx, policy_target(tx, ctx, tx.get(ImageRow, image_id)))
+
+
+def set_properties(tx: Tx, cloud: Cloud, image_id: str, properties: Mapping[str, str]) -> None:
+    """These become the image's only properties. Raises BadRequest, Forbidden or TooLarge."""
+    known = tx.get(ImageRow, image_id, what="image")
+    for name, value in properties.items():
+        if known.properties.get(name) != value:
+            images.check_property(name, value)
+    images.check_limits(cloud, dict(properties), known.tags)
+    images.change(tx, image_id, properties=dict(properties))
+    images.emit(tx, cloud, "image.update", tx.get(ImageRow, image_id))
+
+
+def delete_image(
+    tx: Tx, cloud: Cloud, image_id: str, *, request_id: str, project_id: str | None, user_id: str | None
+) -> None:
+    """The image, and by a job its data. Raises NotFound, Conflict, or Forbidden for a protected one."""
+    locations = images.remove(tx, cloud, tx.get(ImageRow, image_id, what="image"))
+    if locations:
+        cloud.jobs.start(
+            tx, DELETE_DATA, image_id, {"locations": locations},
+            request_id=request_id, project_id=project_id, user_id=user_id,
+        )  # fmt: skip
 
 
 def local_source(cloud: Cloud, tx: Tx, image_id: str) -> BaseImage:

@@ -33,6 +33,18 @@ def discard(step: StepCall) -> None:
     image.discard_snapshot_image(step.cloud, step.params["image_id"])
 
 
+def rotate(step: StepCall) -> None:
+    """Of backups, only the newest are kept; protected ones stay."""
+    keep = step.params.get("rotation")
+    if keep is None:
+        return
+    whose = {"request_id": step.request_id, "project_id": step.project_id, "user_id": step.user_id}
+    backups = image.list_backups(step.tx, step.resource_id, step.params["backup_type"])
+    for old in backups[keep:]:
+        if not old.protected:
+            image.delete_image(step.tx, step.cloud, old.id, **whose)
+
+
 def done(step: StepCall) -> None:
     row = step.tx.get(Server, step.resource_id)
     servers.notify(step.tx, step.cloud, row, "snapshot.end", snapshot_image_id=step.params["image_id"])
@@ -50,6 +62,7 @@ CREATE_IMAGE = Job(
         Step("order", local(order), undo=local(forget_order)),
         Step("snapshot", desire(ask), undo=remote(discard), deadline_s=1800),
         Step("upload", remote(upload), undo=remote(discard)),
+        Step("rotate", local(rotate)),
         Step("done", local(done)),
     ],
     on_stuck=stuck,

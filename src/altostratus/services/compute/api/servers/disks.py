@@ -65,13 +65,14 @@ def create_backup(call: Call) -> Reply:
     demand(call, "createBackup", ("active", "stopped", "paused", "suspended"))
     kind = call.body["backup_type"]
     image_id = snapshots.new_image(
-        call.tx, call.cloud, call.ctx, call.row, call.body["name"], call.body.get("metadata") or {}, backup_type=kind
-    )
-    return _imaging(call, image_id)
+        call.tx, call.cloud, call.ctx, call.row, call.body["name"], call.body.get("metadata") or {},
+        image_type="backup", backup_type=kind,
+    )  # fmt: skip
+    return _imaging(call, image_id, {"backup_type": kind, "rotation": int(call.body["rotation"])})
 
 
-def _imaging(call: Call, image_id: str) -> Reply:
-    start_job(call, CREATE_IMAGE, {"image_id": image_id})
+def _imaging(call: Call, image_id: str, backup: dict[str, Any] | None = None) -> Reply:
+    start_job(call, CREATE_IMAGE, {"image_id": image_id, **(backup or {})})
     headers = {"Location": f"{call.host_url}/image/v2/images/{image_id}"}
     return Reply(202, {"image_id": image_id}, headers=headers) if at(call, 45) else Reply(202, headers=headers)
 

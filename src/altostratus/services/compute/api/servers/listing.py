@@ -63,6 +63,11 @@ def render_changed(call: Call, row: Row[Any], resource: type[Resource]) -> dict[
     shown = render_one(call, row, resource)
     if at(call, 75):
         return shown
+    if "addresses" in shown:
+        shown["addresses"] = {
+            name: [{"version": one["version"], "addr": one["addr"]} for one in lines]
+            for name, lines in shown["addresses"].items()
+        }
     return {
         name: value
         for name, value in shown.items()
