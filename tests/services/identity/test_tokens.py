@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens: issue, validate, revoke, and everything that makes one void at once."""
 
+from typing import Any
+
 import pytest
 
 from altostratus.kernel import clock
@@ -39,7 +41,8 @@ def test_other_scopes(cloud):
     assert system["system"] == {"all": True} and "project" not in system and "catalog" in system
     domain = cloud.log_in("admin", ADMIN_PASSWORD, {"domain": {"name": "Default"}}).json["token"]
     assert domain["domain"] == {"id": "default", "name": "Default"} and domain["roles"]
-    for nothing in ("unscoped", {"unscoped": {}}, None):
+    scopes: tuple[Any, ...] = ("unscoped", {"unscoped": {}}, None)
+    for nothing in scopes:
         unscoped = cloud.log_in("admin", ADMIN_PASSWORD, nothing).json["token"]
         assert not {"project", "domain", "system", "roles", "catalog"} & set(unscoped)
     assert "catalog" not in cloud.log_in("admin", ADMIN_PASSWORD, project("admin"), query="?nocatalog").json["token"]

@@ -225,8 +225,8 @@ def test_snapshot_given_up(cloud, member, store):
 
 
 def test_public_image_from_a_file(cloud, member, store, tmp_path):
+    image_id, path = "", tmp_path / "mini.raw"
     for _ in range(2):
-        path = tmp_path / "mini.raw"
         path.write_bytes(b"mini")
         image_id = public.ensure_public_image(
             cloud.cloud, name="mini", path=str(path), disk_format="raw", properties={"os_distro": "mini"}, min_ram=64

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sharing images with other projects."""
 
+from typing import Any
+
 from tests.services.image.conftest import IMAGES, make
 
 
@@ -42,6 +44,7 @@ def test_only_shared_images_have_members(member):
 
 def test_refused_members(member):
     path = f"{IMAGES}/{make(member).json['id']}/members"
-    for body in ({}, {"member": ""}, {"member": 5}, []):
+    bodies: tuple[Any, ...] = ({}, {"member": ""}, {"member": 5}, [])
+    for body in bodies:
         assert member.post(path, body).status == 400
     assert member.get(f"{path}/nobody").status == 404

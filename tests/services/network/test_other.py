@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Agents, quotas, extensions, zones, address counts, versions."""
 
+from typing import Any
+
 from altostratus.services.network.reconcilers.hosts import sync_new_hosts
 
 from .people import kind_of
@@ -110,7 +112,7 @@ def test_a_new_host_is_told_everything(member, inside, outside, cloud):
 
 
 def test_events(member, cloud):
-    heard = []
+    heard: list[dict[str, Any]] = []
     cloud.cloud.events.add_sink("test", heard.append)
     network = member.make("network", name="n")
     member.delete("network", network["id"])

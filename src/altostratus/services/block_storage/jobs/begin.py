@@ -27,7 +27,7 @@ def create_volume(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
         locks.append(f"snapshot:{row.snapshot_id}")
     if row.source_volid:
         locks.append(f"volume:{row.source_volid}")
-    _start(tx, cloud, CREATE_VOLUME, row.id, {}, origin, locks)
+    _start(tx, cloud, (CREATE_VOLUME, {}), row.id, origin, locks)
 
 
 def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, snapshot_ids: Iterable[str], origin: Origin) -> None:
@@ -36,27 +36,27 @@ def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, snapshot_ids: Iterable[s
     if _mend(tx, cloud, volume_id, DELETE_VOLUME):
         return
     locks = [f"volume:{volume_id}", *(f"snapshot:{snapshot_id}" for snapshot_id in snapshots)]
-    _start(tx, cloud, DELETE_VOLUME, volume_id, {"snapshots": snapshots}, origin, locks)
+    _start(tx, cloud, (DELETE_VOLUME, {"snapshots": snapshots}), volume_id, origin, locks)
 
 
 def extend_volume(tx: Tx, cloud: Cloud, volume_id: str, new_size_gib: int, origin: Origin) -> None:
-    _start(tx, cloud, EXTEND_VOLUME, volume_id, {"new_size_gib": new_size_gib}, origin, [f"volume:{volume_id}"])
+    _start(tx, cloud, (EXTEND_VOLUME, {"new_size_gib": new_size_gib}), volume_id, origin, [f"volume:{volume_id}"])
 
 
 def upload_volume(tx: Tx, cloud: Cloud, volume_id: str, image_id: str, disk_format: str, origin: Origin) -> None:
     params = {"image_id": image_id, "disk_format": disk_format}
-    _start(tx, cloud, UPLOAD_VOLUME, volume_id, params, origin, [f"volume:{volume_id}"])
+    _start(tx, cloud, (UPLOAD_VOLUME, params), volume_id, origin, [f"volume:{volume_id}"])
 
 
 def create_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
-    _start(tx, cloud, CREATE_SNAPSHOT, row.id, {}, origin, [f"snapshot:{row.id}", f"volume:{row.volume_id}"])
+    _start(tx, cloud, (CREATE_SNAPSHOT, {}), row.id, origin, [f"snapshot:{row.id}", f"volume:{row.volume_id}"])
 
 
 def delete_snapshot(tx: Tx, cloud: Cloud, row: Row[Any], origin: Origin) -> None:
     """As `delete_volume`."""
     if _mend(tx, cloud, row.id, DELETE_SNAPSHOT):
         return
-    _start(tx, cloud, DELETE_SNAPSHOT, row.id, {}, origin, [f"snapshot:{row.id}"])
+    _start(tx, cloud, (DELETE_SNAPSHOT, {}), row.id, origin, [f"snapshot:{row.id}"])
 
 
 def _mend(tx: Tx, cloud: Cloud, resource_id: str, deletion: Job) -> bool:
@@ -68,9 +68,10 @@ def _mend(tx: Tx, cloud: Cloud, resource_id: str, deletion: Job) -> bool:
 
 
 def _start(
-    tx: Tx, cloud: Cloud, job: Job, resource_id: str, params: dict[str, Any], origin: Origin, locks: list[str]
+    tx: Tx, cloud: Cloud, job: tuple[Job, dict[str, Any]], resource_id: str, origin: Origin, locks: list[str]
 ) -> None:
+    """`job` is the job and its parameters."""
     cloud.jobs.start(
-        tx, job, resource_id, params, request_id=origin.request_id, project_id=origin.project_id,
+        tx, job[0], resource_id, job[1], request_id=origin.request_id, project_id=origin.project_id,
         user_id=origin.user_id, lock=locks,
     )  # fmt: skip

@@ -35,10 +35,7 @@ def _fail(step: StepCall, status: str, event: str, error: str) -> None:
     if row is None:
         return
     snapshots.change(step.tx, row.id, status=status, reason=error)
-    messages.tell(
-        step.tx, step.cloud, project_id=row.project_id, request_id=step.request_id,
-        resource=("VOLUME_SNAPSHOT", row.id), event=event, reason=error,
-    )  # fmt: skip
+    messages.tell(step, ("VOLUME_SNAPSHOT", row.id), row.project_id, event=event, reason=error)
 
 
 def _create_failed(step: StepCall, error: str) -> None:

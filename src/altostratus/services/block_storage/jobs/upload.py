@@ -52,10 +52,7 @@ def _failed(step: StepCall, error: str) -> None:
     if row is None:
         return
     _give_back(step)
-    messages.tell(
-        step.tx, step.cloud, project_id=row.project_id, request_id=step.request_id, resource=("VOLUME", row.id),
-        event="upload", reason=error,
-    )  # fmt: skip
+    messages.tell(step, ("VOLUME", row.id), row.project_id, event="upload", reason=error)
 
 
 UPLOAD_VOLUME = Job(

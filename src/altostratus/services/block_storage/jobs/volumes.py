@@ -24,10 +24,7 @@ def _fail(step: StepCall, status: str, event: str, error: str, **values: Any) ->
     if row is None:
         return
     volumes.change(step.tx, row.id, status=status, reason=error, **values)
-    messages.tell(
-        step.tx, step.cloud, project_id=row.project_id, request_id=step.request_id, resource=("VOLUME", row.id),
-        event=event, reason=error,
-    )  # fmt: skip
+    messages.tell(step, ("VOLUME", row.id), row.project_id, event=event, reason=error)
 
 
 # create

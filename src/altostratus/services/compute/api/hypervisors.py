@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`/os-hypervisors` and `/os-hosts`: what the machines below are and have."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
+from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, NotFound
 from altostratus.kernel.policy import ADMIN
@@ -119,7 +119,7 @@ def _uptime(host: ComputeHost) -> str | None:
     load = (host.usage or {}).get("load_1m")
     if not host.up or load is None:
         return None
-    return f" {datetime.now(UTC):%H:%M:%S} up,  load average: {load:.2f}"
+    return f" {clock.now()[11:19]} up,  load average: {load:.2f}"
 
 
 def _details(call: Call, found: list[ComputeHost]) -> list[dict[str, Any]]:

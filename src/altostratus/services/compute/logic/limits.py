@@ -25,8 +25,9 @@ COUNTABLES = (
 )
 
 
-def affordable(tx: Tx, cloud: Cloud, project_id: str, *, least: int, most: int, vcpus: int, ram: int) -> int:
-    """How many servers of this size, between `least` and `most`, the quota allows. Raises OverQuota."""
+def affordable(tx: Tx, cloud: Cloud, project_id: str, *, count: tuple[int, int], size: tuple[int, int]) -> int:
+    """How many servers of `size` (vCPUs, MiB), between the two of `count`, the quota allows. Raises OverQuota."""
+    (least, most), (vcpus, ram) = count, size
     quotas = cloud.quotas("compute")
     quotas.demand(tx, project_id, {})
     limits = quotas.limits(tx, project_id)
@@ -37,12 +38,12 @@ def affordable(tx: Tx, cloud: Cloud, project_id: str, *, least: int, most: int, 
     }
     each = {"instances": 1, "cores": vcpus, "ram": ram}
     room = {
-        name: most if limits[name] < 0 or size == 0 else max(0, limits[name] - used[name]) // size
-        for name, size in each.items()
+        name: most if limits[name] < 0 or units == 0 else max(0, limits[name] - used[name]) // units
+        for name, units in each.items()
     }
-    count = min(most, *room.values())
-    if count >= least:
-        return count
+    found = min(most, *room.values())
+    if found >= least:
+        return found
     over = [name for name in each if room[name] < least]
     requested = ", ".join(str(each[name] * least) for name in over)
     already = ", ".join(str(used[name]) for name in over)

@@ -196,9 +196,8 @@ def create(tx: Tx, cloud: Cloud, ctx: Context, wanted: NewServers, request_id: s
     flavor = wanted.flavor
     if ctx.project_id is None:
         raise Forbidden("Servers belong to projects: use a token that is scoped to one.")
-    count = limits.affordable(
-        tx, cloud, ctx.project_id, least=wanted.least, most=wanted.most, vcpus=flavor.vcpus, ram=flavor.ram
-    )
+    size = (flavor.vcpus, flavor.ram)
+    count = limits.affordable(tx, cloud, ctx.project_id, count=(wanted.least, wanted.most), size=size)
     reservation_id = "r-" + ids.new_hex_id()[:8]
     made = []
     for index in range(count):
