@@ -59,7 +59,12 @@ def test_interface_by_port(member, inside, cloud, agent):
     ("body", "status", "words"),
     [
         ({}, 400, "Either subnet_id or port_id"),
-        ({"subnet_id": "a", "port_id": "b"}, 400, "both"),
+        (
+            {"subnet_id": "11111111-1111-1111-1111-111111111111", "port_id": "11111111-1111-1111-1111-111111111111"},
+            400,
+            "both",
+        ),
+        ({"subnet_id": "a"}, 400, "subnet_id"),
         ({"subnet_id": "11111111-1111-1111-1111-111111111111"}, 404, "Subnet"),
         ({"port_id": "11111111-1111-1111-1111-111111111111"}, 404, "Port"),
         ({"color": "red"}, 400, "color"),

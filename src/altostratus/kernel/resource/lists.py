@@ -191,16 +191,29 @@ def wrap(call: Any, resource: type[Resource], items: list[Any], page_ids: list[s
         body |= {"schema": f"/v2/schemas/{many}", "first": _with(path, call.query, None)}
         if more:
             body["next"] = _with(path, call.query, page_ids[-1])
+    elif style.links == "neutron":
+        links = _both_ways(call, len(items), page_ids, style)
+        if links:
+            body[f"{many}_links"] = links
     elif more and page_ids:
-        url = call.url_without_query()
-        links = [{"rel": "next", "href": _with(url, call.query, page_ids[-1])}]
-        if style.links == "neutron" and call.query.get("marker"):
-            links.append({"rel": "previous", "href": _with(url, call.query, page_ids[0], page_reverse="True")})
-        body[f"{many}_links"] = links
-    elif style.links == "neutron" and call.query.get("marker") and call.query.get("limit") and page_ids:
-        previous = _with(call.url_without_query(), call.query, page_ids[0], page_reverse="True")
-        body[f"{many}_links"] = [{"rel": "previous", "href": previous}]
+        body[f"{many}_links"] = [{"rel": "next", "href": _with(call.url_without_query(), call.query, page_ids[-1])}]
     return body
+
+
+def _both_ways(call: Any, count: int, page_ids: list[str], style: Style) -> list[dict[str, str]]:
+    """Links of the network API: on from a full page, and back from every page, whatever is there."""
+    limit = parse_limit(call.query, style)
+    if limit is None or "limit" not in call.query:
+        return []
+    reverse = call.query.get("page_reverse", ["false"])[-1].lower() in ("true", "1")
+    query = {name: values for name, values in call.query.items() if name != "page_reverse"}
+    url, first, last = call.url_without_query(), page_ids[0] if page_ids else None, page_ids[-1] if page_ids else None
+    links = []
+    if count >= limit or reverse:
+        links.append({"rel": "next", "href": _with(url, query, last)})
+    if count >= limit or not reverse:
+        links.append({"rel": "previous", "href": _with(url, query, first, page_reverse="True")})
+    return links
 
 
 def _with(url: str, query: Mapping[str, list[str]], marker: str | None, **more: str) -> str:

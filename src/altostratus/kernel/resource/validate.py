@@ -63,6 +63,8 @@ def check_body(call: Call, payload: Any) -> None:
     op, resource = call.op, call.resource
     validator = _validator(op, call.version)
     call.raw = payload
+    if op.bulk:
+        payload = _without_inner_envelopes(resource, payload)
     if validator is None:
         call.body = payload
         return
@@ -78,6 +80,16 @@ def check_body(call: Call, payload: Any) -> None:
     call.body = _parse(call, letter, given)
     if resource.unknown == "keep":
         call.extra = resource.unknown_members(letter, call.version, given)
+
+
+def _without_inner_envelopes(resource: type[Resource], payload: Any) -> Any:
+    """`{"ports": [{"port": {...}}]}` is taken as well as `{"ports": [{...}]}`."""
+    several = payload.get(resource.many) if isinstance(payload, dict) else None
+    if not isinstance(several, list):
+        return payload
+    one = resource.one
+    bare = [item[one] if isinstance(item, dict) and set(item) == {one} else item for item in several]
+    return {**payload, resource.many: bare}
 
 
 def _parse(call: Call, letter: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import select
 
 from altostratus.kernel.db import table_of
+from altostratus.kernel.errors import Conflict
 from altostratus.kernel.policy import ADMIN, ANY
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.fields import Bool, Text, parse_bool
-from altostratus.kernel.resource.operations import List, Op, Reply, Show, Update
+from altostratus.kernel.resource.operations import Delete, List, Op, Reply, Show, Update
 from altostratus.services.network.api.networks import NetworkResource
 from altostratus.services.network.api.routers import RouterResource
 from altostratus.services.network.logic import agents, queries
@@ -50,6 +51,16 @@ def show_agent(call: Call) -> Any:
 def update_agent(call: Call) -> Any:
     """Switch an agent off or on, or describe it."""
     return Reply(200, {"agent": agents.update(call.tx, call.cloud, call.params["id"], call.body)})
+
+
+def delete_agent(call: Call) -> Any:
+    """Agents come and go with their hosts; they are never removed alone."""
+    agent = agents.get_agent(call.tx, call.cloud, call.params["id"])
+    raise Conflict(
+        f"Agent {agent['id']} ({agent['binary']}) belongs to host {agent['host']} and goes when that host leaves the "
+        "cloud; it cannot be removed alone.",
+        kind="AgentInUse",
+    )
 
 
 def networks_of_agent(call: Call) -> Any:
@@ -101,6 +112,7 @@ class AgentResource(Resource, path="/agents", one="agent", many="agents"):
     index = List(None, ANY, list_agents)
     show = Show("get_agent", ADMIN, show_agent)
     update = Update("update_agent", ADMIN, update_agent)
+    delete = Delete("delete_agent", ADMIN, delete_agent)
     dhcp_networks = Op("GET", "/{id}/dhcp-networks", "get_dhcp-networks", ADMIN, networks_of_agent)
     l3_routers = Op("GET", "/{id}/l3-routers", "get_l3-routers", ADMIN, routers_of_agent)
 

@@ -75,22 +75,14 @@ def update_floating_ip(call: Call) -> Any:
     standard.check_revision(call)
     body, fip, tx = call.body, call.row, call.tx
     fixed_ip = body.pop("fixed_ip_address", None)
-    if "port_id" in body:
-        port = _port(call, body.pop("port_id"))
+    if fixed_ip is not None and not body.get("port_id"):
+        raise invalid("Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest")
+    if "port_id" in body or not body:  # an empty update has always meant: lead nowhere
+        port = _port(call, body.pop("port_id", None))
         if port is not None:
             fip = floating_ips.associate(tx, call.cloud, fip, port, fixed_ip)
-        elif fixed_ip is not None:
-            raise invalid(
-                "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
-            )
         else:
             fip = floating_ips.dissociate(tx, call.cloud, fip)
-    elif fixed_ip is not None:
-        if fip.port_id is None:
-            raise invalid(
-                "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.", "BadRequest"
-            )
-        fip = floating_ips.associate(tx, call.cloud, fip, queries.get_port(tx, fip.port_id), fixed_ip)
     if body:
         rows.change(tx, FloatingIp, fip.id, **body)
     now = queries.get_floating_ip(tx, fip.id)

@@ -166,7 +166,7 @@ class PortResource(Named, path="/ports", one="port", many="ports"):
     fixed_ips = ListOf(FIXED_IP, "cru", nullable=True)
     device_id = Text(0, 255, "crufs")
     device_owner = Text(0, 255, "crufs")
-    security_groups = ListOf({"type": "string", "maxLength": 36}, "cru", nullable=True)
+    security_groups = ListOf({"type": "string", "maxLength": 36}, "cru", nullable=True, unique=True)
     port_security_enabled = Bool("crufs")
     allowed_address_pairs = ListOf(ADDRESS_PAIR, "cru", nullable=True)
     extra_dhcp_opts = ListOf(DHCP_OPTION, "cru", nullable=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from altostratus.kernel.policy import MEMBER, READER
 from altostratus.kernel.resource.call import Call
-from altostratus.kernel.resource.fields import Bool, Computed, Field, ListOf, Object, Text
+from altostratus.kernel.resource.fields import UUID_PATTERN, Bool, Computed, Field, ListOf, Object, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Op, Reply, Show, Update
 from altostratus.services.network.api import ports as ports_api
 from altostratus.services.network.api import standard
@@ -44,8 +44,8 @@ _ROUTES = {
 _INTERFACE = {
     "type": "object",
     "properties": {
-        "subnet_id": {"type": "string", "maxLength": 36},
-        "port_id": {"type": "string", "maxLength": 36},
+        "subnet_id": {"type": "string", "pattern": UUID_PATTERN},
+        "port_id": {"type": "string", "pattern": UUID_PATTERN},
     },
     "additionalProperties": False,
 }

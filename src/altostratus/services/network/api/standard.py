@@ -23,7 +23,7 @@ from altostratus.services.network.logic import rows
 
 CreateOne = Callable[[Call, dict[str, Any]], Any]
 TAG_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 255}
-_IF_MATCH = re.compile(r"revision_number=(\d+)")
+_IF_MATCH = re.compile(r"revision_number=(-?\d+)")
 
 
 class Standard(Resource):

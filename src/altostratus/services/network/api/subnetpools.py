@@ -50,9 +50,9 @@ class SubnetPoolResource(Named, path="/subnetpools", one="subnetpool", many="sub
     scope = visible_pools
     prefixes = ListOf({"type": "string", "maxLength": 64}, "cru", required=True)
     ip_version = Int(None, None, "rfs")
-    min_prefixlen = Int(0, 128, "crufs")
-    default_prefixlen = Int(0, 128, "crufs")
-    max_prefixlen = Int(0, 128, "crufs")
+    min_prefixlen = Int(0, 128, "crufs", form=str)
+    default_prefixlen = Int(0, 128, "crufs", form=str)
+    max_prefixlen = Int(0, 128, "crufs", form=str)
     default_quota = Int(0, None, "crufs", nullable=True)
     shared = Bool("crfs", default=False, guard="c")
     is_default = Bool("crufs", default=False, guard="cu")

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 
 from altostratus.kernel.db import table_of
 from altostratus.kernel.resource.call import Call
-from altostratus.kernel.resource.fields import Bool, Choice, Computed, Int, ListOf, Text, Uuid
+from altostratus.kernel.resource.fields import Bool, Choice, Computed, Int, ListOf, Text, Uuid, parse_bool
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
 from altostratus.services.network.api import standard
 from altostratus.services.network.api.networks import network_of, target_in
@@ -42,6 +42,16 @@ def visible_subnets(call: Call, statement: Any, listing: bool) -> Any:
     return statement.where(or_(subnet.project_id == call.ctx.project_id, subnet.network_id.in_(open_networks)))
 
 
+def list_subnets(call: Call) -> Any:
+    """The subnets that the caller can see; `shared` asks about their networks."""
+    statement = standard.filtered(call)
+    if "shared" in call.query:
+        network = table_of(Network).c
+        shared = select(network.id).where(network.shared == parse_bool(call.query["shared"][-1]))
+        statement = statement.where(table_of(Subnet).c.network_id.in_(shared))
+    return standard.listing(call, statement)
+
+
 def create_target(call: Call) -> dict[str, Any]:
     first = call.body[0] if isinstance(call.body, list) else call.body
     return target_in(call, network_of(call, first["network_id"]), call.ctx.project_id)
@@ -73,8 +83,6 @@ def create_subnet(call: Call, body: dict[str, Any]) -> Any:
 def update_subnet(call: Call) -> Any:
     """Change a subnet."""
     standard.check_revision(call)
-    if "service_types" in call.body:
-        call.demand("update_subnet:service_types", row_target(call))
     return subnets.update(call.tx, call.cloud, call.row, call.body)
 
 
@@ -101,14 +109,14 @@ class SubnetResource(Named, path="/subnets", one="subnet", many="subnets"):
     allocation_pools = ListOf(POOL, "cru", nullable=True)
     dns_nameservers = ListOf({"type": "string"}, "cru", nullable=True)
     host_routes = ListOf(ROUTE, "cru", nullable=True)
-    service_types = ListOf({"type": "string", "maxLength": 255}, "cru", default=list, guard="c")
+    service_types = ListOf({"type": "string", "maxLength": 255}, "cru", default=list)
     ipv6_ra_mode = Choice(*subnet_rules.V6_MODES, on="crf", nullable=True)
     ipv6_address_mode = Choice(*subnet_rules.V6_MODES, on="crf", nullable=True)
     segment_id = Computed(lambda row, call: None)
     dns_publish_fixed_ip = Computed(lambda row, call: False)
 
     create = Create("create_subnet", NETWORK_OWNER, standard.creating(create_subnet), bulk=True, target=create_target)
-    index = List("get_subnet", SUBNET_READER, standard.listing)
+    index = List("get_subnet", SUBNET_READER, list_subnets)
     show = Show("get_subnet", SUBNET_READER, standard.show, target=row_target)
     update = Update("update_subnet", SUBNET_MEMBER, update_subnet, target=row_target)
     delete = Delete("delete_subnet", SUBNET_MEMBER, delete_subnet, target=row_target)

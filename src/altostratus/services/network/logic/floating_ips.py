@@ -64,6 +64,12 @@ def _create_port(
 
 def associate(tx: Tx, cloud: Cloud, fip: Row[Any], port: Row[Any], fixed_ip: str | None) -> Row[Any]:
     """Lead the floating IP to an address of the port. Raises BadRequest, Conflict or NotFound."""
+    if port.project_id != fip.project_id:
+        raise invalid(
+            f"Bad floatingip request: Cannot process floating IP association with port {port.id}, since that port is "
+            "owned by a different project.",
+            "BadRequest",
+        )
     chosen = _choose_address(port, fixed_ip)
     other = tx.find(
         FloatingIp,
@@ -78,11 +84,16 @@ def associate(tx: Tx, cloud: Cloud, fip: Row[Any], port: Row[Any], fixed_ip: str
             f"{fip.floating_network_id}: {other.floating_ip_address}.",
             kind="FloatingIPPortAlreadyAssociated",
         )
-    forwardings = table_of(PortForwarding)
-    if tx.first(select(forwardings.c.id).where(forwardings.c.floatingip_id == fip.id)) is not None:
+    if tx.find(PortForwarding, floatingip_id=fip.id) is not None:
         raise in_use(
             f"Cannot associate floating IP {fip.floating_ip_address} with port {port.id}: it has port forwardings.",
             "FipAssociated",
+        )
+    if tx.find(PortForwarding, internal_port_id=port.id, internal_ip_address=chosen["ip_address"]) is not None:
+        raise in_use(
+            f"Cannot associate floating IP {fip.floating_ip_address} with port {port.id} using fixed IP "
+            f"{chosen['ip_address']}, as port forwardings lead to it.",
+            "PortHasPortForwarding",
         )
     router_id = find_router(tx, fip.floating_network_id, chosen["subnet_id"], port.id)
     before = fip.router_id
@@ -156,8 +167,11 @@ def delete_unused(tx: Tx, cloud: Cloud, network_id: str) -> None:
 
 
 def delete(tx: Tx, cloud: Cloud, fip: Row[Any]) -> None:
-    """Give the address back. Port forwardings go with it."""
-    tx.delete_where(PortForwarding, table_of(PortForwarding).c.floatingip_id == fip.id)
+    """Give the address back. Raises Conflict while it has port forwardings."""
+    if tx.find(PortForwarding, floatingip_id=fip.id) is not None:
+        raise in_use(
+            f"Floating IP {fip.id} has port forwardings; delete them first.", "FloatingIPInUseByPortForwarding"
+        )
     tx.delete(FloatingIp, fip.id)
     if fip.router_id:
         router_wants.publish_router(tx, cloud, fip.router_id)

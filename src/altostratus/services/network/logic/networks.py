@@ -25,8 +25,6 @@ from altostratus.services.network.logic import (
 )
 from altostratus.services.network.models import Network, Port, Router
 
-_SMALLEST_MTU_BYTES = 68
-
 
 def create(tx: Tx, cloud: Cloud, project_id: str, values: dict[str, Any]) -> Row[Any]:
     """A new network; `values` are columns, `network_type` and the like only if somebody chose them.
@@ -63,8 +61,8 @@ def wanted_segment(values: dict[str, Any]) -> segments.Segment | None:
 
 
 def check_mtu(mtu: int, largest: int) -> int:
-    if not _SMALLEST_MTU_BYTES <= mtu <= largest:
-        raise invalid(f"Invalid input for operation: Requested MTU is too big or too small, maximum is {largest}.")
+    if mtu > largest:
+        raise invalid(f"Invalid input for operation: Requested MTU is too big, maximum is {largest}.")
     return mtu
 
 
@@ -88,6 +86,8 @@ def update(tx: Tx, cloud: Cloud, network: Row[Any], values: dict[str, Any]) -> R
     if "mtu" in values:
         largest = segments.largest_mtu(cloud[NetworkOptions], network.network_type)
         values["mtu"] = check_mtu(values["mtu"] or largest, largest)
+        for subnet in queries.subnets_of(tx, network.id):
+            subnets.check_network_mtu(network.id, values["mtu"], subnet.ip_version)
     rows.change(tx, Network, network.id, **values)
     wants.publish_network(tx, cloud, network.id)
     if "mtu" in values and values["mtu"] != network.mtu:

@@ -21,6 +21,13 @@ def create(tx: Tx, cloud: Cloud, fip: Row[Any], port: Row[Any], values: dict[str
             "FloatingIPPortForwardingInUse",
         )
     inner = _inner_address(port, values.get("internal_ip_address"))
+    bound = tx.find(FloatingIp, port_id=port.id, fixed_ip_address=inner["ip_address"])
+    if bound is not None:
+        raise in_use(
+            f"Cannot create port forwarding to port {port.id}: its address {inner['ip_address']} has the floating IP "
+            f"{bound.floating_ip_address} as a whole.",
+            "PortHasBindingFloatingIP",
+        )
     router_id = floating_ips.find_router(tx, fip.floating_network_id, inner["subnet_id"], port.id)
     if fip.router_id not in (None, router_id):
         raise in_use(
@@ -55,18 +62,23 @@ def _inner_address(port: Row[Any], wanted: str | None) -> dict[str, str]:
 
 def _check_new(tx: Tx, new: dict[str, Any], but: str = "") -> None:
     forwarding = table_of(PortForwarding).c
+    same_target = (
+        (forwarding.internal_port_id == new["internal_port_id"])
+        & (forwarding.internal_ip_address == new["internal_ip_address"])
+        & (forwarding.internal_port == new["internal_port"])
+    )
     other = tx.scalar(
         select(forwarding.id).where(
             forwarding.floatingip_id == new["floatingip_id"],
             forwarding.protocol == new["protocol"],
-            forwarding.external_port == new["external_port"],
+            (forwarding.external_port == new["external_port"]) | same_target,
             forwarding.id != but,
         )
     )
     if other is not None:
         raise invalid(
             f"Bad port_forwarding request: A duplicate port forwarding entry with same attributes already exists: "
-            f"{new['protocol']} port {new['external_port']} is forwarded by {other}.",
+            f"{new['protocol']} port {new['external_port']}, or what it leads to, is forwarded by {other}.",
             "BadRequest",
         )
 

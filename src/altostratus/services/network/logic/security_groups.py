@@ -125,6 +125,11 @@ def check_usable(tx: Tx, group_ids: Iterable[str], project_id: str, *, is_admin:
     for id in wanted:
         if id not in found or not (is_admin or found[id].project_id == project_id):
             raise missing("security group", id)
+    if len({group.stateful for group in found.values()}) > 1:
+        raise Conflict(
+            "Cannot apply both stateful and stateless security groups on the same port at the same time.",
+            kind="SecurityGroupConflict",
+        )
     return wanted
 
 

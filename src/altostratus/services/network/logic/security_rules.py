@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.services.network.errors import invalid
 from altostratus.services.network.logic import notices, quotas, rows, wants
-from altostratus.services.network.models import SecurityGroupRule
+from altostratus.services.network.models import SecurityGroup, SecurityGroupRule
 
 PROTOCOLS = {
     "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "icmpv6": 58, "igmp": 2, "ip": 0,
@@ -35,6 +35,7 @@ def create(tx: Tx, cloud: Cloud, group: Row[Any], project_id: str, values: dict[
     _check_new(tx, rule)
     new = {**rows.begin(project_id), **rule}
     tx.insert(SecurityGroupRule, **new)
+    rows.change(tx, SecurityGroup, group.id)
     made = tx.get(SecurityGroupRule, new["id"])
     notices.tell(tx, cloud, "security_group_rule.create", made)
     return made
@@ -165,5 +166,6 @@ def normalized_cidr(prefix: str | None) -> str | None:
 
 def delete(tx: Tx, cloud: Cloud, rule: Row[Any]) -> None:
     tx.delete(SecurityGroupRule, rule.id)
+    rows.change(tx, SecurityGroup, rule.security_group_id)
     wants.publish_group(tx, cloud, rule.security_group_id)
     notices.tell_deleted(tx, cloud, "security_group_rule.delete", rule)

@@ -22,7 +22,9 @@ from altostratus.services.network.logic import (
     subnet_rules,
     wants,
 )
-from altostratus.services.network.models import IpAllocation, Port, Subnet
+from altostratus.services.network.models import IpAllocation, Network, Port, Subnet
+
+_SMALLEST_MTU_BYTES = {4: 68, 6: 1280}
 
 
 def create(tx: Tx, cloud: Cloud, network: Row[Any], project_id: str, values: dict[str, Any]) -> Row[Any]:
@@ -34,6 +36,7 @@ def create(tx: Tx, cloud: Cloud, network: Row[Any], project_id: str, values: dic
     cidr = subnet_rules.parse_cidr(values["cidr"])
     subnet_rules.check_version(cidr, values.get("ip_version", cidr.version))
     enable_dhcp = values.setdefault("enable_dhcp", True)
+    check_network_mtu(network.id, network.mtu, cidr.version)
     subnet_rules.check_dhcp_network(cidr, enable_dhcp=enable_dhcp)
     subnet_rules.check_modes(values, cidr)
     subnet_rules.check_overlap(cidr, queries.subnets_of(tx, network.id), network.id)
@@ -65,9 +68,20 @@ def create(tx: Tx, cloud: Cloud, network: Row[Any], project_id: str, values: dic
     if addresses.is_auto_addressed(subnet):
         _give_automatic_addresses(tx, cloud, subnet)
     dhcp.follow_subnet(tx, cloud, network, subnet)
+    rows.change(tx, Network, network.id)
     wants.publish_network(tx, cloud, network.id)
     notices.tell(tx, cloud, "subnet.create", subnet)
     return subnet
+
+
+def check_network_mtu(network_id: str, mtu: int, ip_version: int) -> None:
+    """Raises Conflict if packets of this IP version cannot be that small."""
+    smallest = _SMALLEST_MTU_BYTES[ip_version]
+    if mtu < smallest:
+        raise Conflict(
+            f"Network {network_id} has an MTU of {mtu}; subnets of IPv{ip_version} need at least {smallest}.",
+            kind="NetworkMTUSubnetConflict",
+        )
 
 
 def _give_automatic_addresses(tx: Tx, cloud: Cloud, subnet: Row[Any]) -> None:
@@ -114,6 +128,7 @@ def update(tx: Tx, cloud: Cloud, subnet: Row[Any], values: dict[str, Any]) -> Ro
             "False."
         )
     rows.change(tx, Subnet, subnet.id, **values)
+    rows.change(tx, Network, subnet.network_id)
     now = queries.get_subnet(tx, subnet.id)
     if now.enable_dhcp != subnet.enable_dhcp:
         dhcp.follow_subnet(tx, cloud, queries.get_network(tx, now.network_id), now)
@@ -170,6 +185,7 @@ def delete(tx: Tx, cloud: Cloud, subnet: Row[Any]) -> None:
     remove_row(tx, cloud, subnet)
     for row in holders:
         dhcp.drop_if_idle(tx, row.id)
+    rows.change(tx, Network, subnet.network_id)
     wants.publish_network(tx, cloud, subnet.network_id)
 
 
