@@ -16,6 +16,7 @@ from oslo_policy import opts, policy
 from altostratus.kernel import clock, log
 from altostratus.kernel.auth import Context
 from altostratus.kernel.errors import Forbidden
+from altostratus.kernel.policy_eval import Evaluator
 
 _log = log.get("policy")
 _RELOAD_EVERY_S = 1.0
@@ -96,6 +97,7 @@ class Policy:
         self._mtime: float | None = None
         self._enforcer.load_rules()
         self._checks: Mapping[str, Any] = self._enforcer.rules
+        self._evaluator = Evaluator(self._checks, self._enforcer)
 
     @property
     def rules(self) -> Mapping[str, Any]:
@@ -105,10 +107,9 @@ class Policy:
     def allows(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> bool:
         """Raises KeyError for a rule nobody declared: that is a programming error."""
         self._reload_if_changed()
-        check = self._checks[rule]
         if rule in self._scopes and _scope_of(context) not in self._scopes[rule]:
             return False
-        return bool(check(target if target is not None else {}, context.credentials, self._enforcer, rule))
+        return self._evaluator.decide(rule, target if target is not None else {}, context.credentials)
 
     def demand(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> None:
         """Raises Forbidden, naming the rule."""
@@ -135,6 +136,7 @@ class Policy:
                 self._enforcer.clear()
                 self._enforcer.load_rules(force_reload=True)
                 self._checks = self._enforcer.rules
+                self._evaluator = Evaluator(self._checks, self._enforcer)
             except (policy.InvalidDefinitionError, policy.PolicyNotAuthorized, ValueError, OSError) as error:
                 _log.error("policy file %s is not usable and was ignored: %s", self._path, error)
 
