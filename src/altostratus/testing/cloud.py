@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`TestCloud`: the whole application over real SQLite and fake drivers, in this process.
 
-    with TestCloud(tmp_path, services=(network.SERVICE,)) as cloud:
-        made = cloud.client("member").post("/network/v2.0/networks", {"network": {"name": "n"}})
-        cloud.settle()      # jobs, agents and events until nothing is left to do
+with TestCloud(tmp_path, services=(network.SERVICE,)) as cloud:
+    made = cloud.client("member").post("/network/v2.0/networks", {"network": {"name": "n"}})
+    cloud.settle()      # jobs, agents and events until nothing is left to do
 """
 
 import json
@@ -58,7 +58,9 @@ class Client:
             sent = {"Content-Type": "application/json"} | sent
         path, _, query = path.partition("?")
         result = self._client.simulate_request(method, path, query_string=query, body=body, headers=sent)
-        return Answer(result.status_code, {name.lower(): value for name, value in result.headers.items()}, result.content)
+        return Answer(
+            result.status_code, {name.lower(): value for name, value in result.headers.items()}, result.content
+        )
 
     def get(self, path: str, **options: Any) -> Answer:
         return self.request("GET", path, **options)
@@ -103,9 +105,7 @@ class InstantAgent:
                 self.seen[key] = row
             state = {} if row.spec is None or error else self._state(row)
             report(
-                Report(
-                    kind=row.kind, id=row.id, generation=row.generation, state=state, error=error, final=bool(error)
-                )
+                Report(kind=row.kind, id=row.id, generation=row.generation, state=state, error=error, final=bool(error))
             )
 
     def calls(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class TestCloud:
         """Run jobs, agents and events until a whole round changes nothing."""
         for _ in range(rounds):
             self.cloud.jobs.run_until_idle()
-            busy = any([self._run_agent(name) for name in self.agents])
+            busy = sum(self._run_agent(name) for name in self.agents) > 0
             busy = self.cloud.events.deliver_all() > 0 or busy
             if not busy:
                 return
