@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import func, select
 
 from altostratus.kernel.db import table_of
-from altostratus.kernel.jobs import Act, Job, JobFailed, Step
+from altostratus.kernel.jobs import Act, Job, JobFailed, Step, Want
 from altostratus.kernel.jobs.models import ENDED, JobLock, JobRow, JobWait
+from altostratus.kernel.wanted import Report
 from altostratus.testing.power_cut import PowerCut, Tripper, rewritten
 
 _job = table_of(JobRow)
@@ -172,22 +174,39 @@ def check_failures(case: JobCase, directory: Path) -> int:
     """Every step fails before and after its work; every undo stumbles once; what cannot turn round stumbles once."""
     scenarios = 0
     reversible = _reversible(case.job)
-    for step, after in itertools.product(case.job.steps, (False, True)):
+    for step, after in _ways(case.job.steps, undo=False):
         way = "after its work" if after else "before its work"
         if step in reversible:
-            failing = [_Failing(step.name, undo=False, after=after)]
-            _run_failing(case, directory / f"fail-{step.name}-{after}", failing, f"{step.name} failing {way}", "failed")
-            undone = case.job.steps[: case.job.steps.index(step) + 1]
-            for other in (one for one in undone if one.undo is not None):
-                stumbling = [*failing, _Failing(other.name, undo=True, after=after, times=1)]
-                where = directory / f"undo-{step.name}-{other.name}-{after}"
-                what = f"{step.name} failing and undoing {other.name} stumbling {way}"
-                _run_failing(case, where, stumbling, what, "failed")
-                scenarios += 1
-        stumbling = [_Failing(step.name, undo=False, after=after, times=1)]
-        _run_failing(case, directory / f"trip-{step.name}-{after}", stumbling, f"{step.name} stumbling {way}", "done")
+            failing = _Failing(step.name, undo=False, after=after)
+            _run_failing(
+                case, directory / f"fail-{step.name}-{after}", [failing], f"{step.name} failing {way}", "failed"
+            )
+            scenarios += 1
+        if step.act.how == "desire":
+            _run_refusing(case, directory / f"refuse-{step.name}", step, "failed" if step in reversible else "done")
+            scenarios += 1
+        stumbling = _Failing(step.name, undo=False, after=after, times=1)
+        _run_failing(case, directory / f"trip-{step.name}-{after}", [stumbling], f"{step.name} stumbling {way}", "done")
+        scenarios += 1
+    # the last step that turns the job round has all undos before it
+    for step, after in _ways([one for one in reversible if one.undo is not None], undo=True):
+        failing = _Failing(reversible[-1].name, undo=False, after=False)
+        stumbling = _Failing(step.name, undo=True, after=after, times=1)
+        what = (
+            f"{failing.name} failing and the undoing of {step.name} stumbling {'after' if after else 'before'} its work"
+        )
+        _run_failing(case, directory / f"undo-{step.name}-{after}", [failing, stumbling], what, "failed")
         scenarios += 1
     return scenarios
+
+
+def _ways(steps: Iterable[Step], *, undo: bool) -> Iterator[tuple[Step, bool]]:
+    """(step, whether it fails after its work); acts inside transactions leave nothing behind either way."""
+    for step in steps:
+        act = step.undo if undo else step.act
+        yield step, False
+        if act is not None and act.how == "remote":
+            yield step, True
 
 
 def _run_failing(case: JobCase, directory: Path, failing: list[_Failing], what: str, expected: str) -> None:
@@ -202,6 +221,44 @@ def _run_failing(case: JobCase, directory: Path, failing: list[_Failing], what: 
         start()
         cloud.settle()
         _judge(case, cloud, before, f"with {what}", expected=expected)
+
+
+def _run_refusing(case: JobCase, directory: Path, step: Step, expected: str) -> None:
+    """The host makes what a step wants, and then says that it cannot: once for each wish."""
+    asked: set[tuple[str, str]] = set()
+    refused: set[tuple[str, str]] = set()
+
+    def listen(other: Step, act: Act, undo: bool) -> Act:
+        if undo or other.name != step.name:
+            return act
+
+        def wish(call: Any) -> list[Want]:
+            wants = list(act.function(call))
+            asked.update((want.kind, want.id) for want in wants)
+            return wants
+
+        return Act("desire", wish)
+
+    with _opened(case, directory, case.agents()) as cloud:
+        start = case.prepare(cloud)
+        before = _newest(cloud)
+        store = cloud.cloud.desired.report
+
+        def report(host: str, reports: list[Report]) -> None:
+            told = []
+            for one in reports:
+                key = (one.kind, one.id)
+                if key in asked - refused:
+                    refused.add(key)
+                    one = msgspec.structs.replace(one, state={}, error="This refusal was injected.", final=True)
+                told.append(one)
+            store(host, told)
+
+        cloud.cloud.desired.report = report
+        _register(cloud, rewritten(case.job, listen))
+        start()
+        cloud.settle()
+        _judge(case, cloud, before, f"with hosts refusing {step.name}", expected=expected if refused else "done")
 
 
 CHECKS = (check_power_cuts, check_repetition, check_failures)
