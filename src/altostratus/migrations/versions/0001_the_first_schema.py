@@ -907,6 +907,7 @@ def upgrade() -> None:
         sa.Column("is_public", sa.Boolean(), nullable=False),
         sa.Column("extra_specs", altostratus.kernel.db.Json(), nullable=False),
         sa.Column("qos_specs_id", sa.String(length=255), nullable=True),
+        sa.Column("encryption", altostratus.kernel.db.Json(), nullable=True),
         sa.Column("created_at", sa.String(length=255), nullable=False),
         sa.Column("updated_at", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("id"),
