@@ -21,6 +21,7 @@ class StorageHost(InstantAgent):
     def __init__(self, name="file", total_gib=100.0):
         super().__init__(("volume", "snapshot"), self._state)
         self.name, self.total_gib = name, total_gib
+        self.exported = set()
 
     def facts(self):
         backend = {
@@ -30,7 +31,8 @@ class StorageHost(InstantAgent):
         return {"backends": [backend]}
 
     def _state(self, wanted):
-        if wanted.spec.get("export_path"):
+        if wanted.spec.get("export_path") and wanted.spec["export_token"] not in self.exported:
+            self.exported.add(wanted.spec["export_token"])
             with open(wanted.spec["export_path"], "wb") as file:
                 file.write(b"volume data")
         return {"present": True, "path": f"/disks/{wanted.id}", "format": wanted.spec.get("format")}

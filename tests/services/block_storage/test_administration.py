@@ -87,6 +87,24 @@ def test_a_type_that_no_back_end_offers(cloud, member, admin):
     assert "the type wants volume_backend_name ceph" in message
 
 
+def test_encryption_is_noted_and_never_pretended(cloud, member, admin):
+    path = f"{V}/types/{make_type(admin)}/encryption"
+    wanted = {"provider": "luks", "control_location": "front-end", "cipher": "aes-xts-plain64", "key_size": "256"}
+    assert admin.post(path, {"encryption": {"provider": "luks"}}).status == 400
+    made = admin.post(path, {"encryption": wanted})
+    assert made.json["encryption"]["key_size"] == 256
+    assert admin.post(path, {"encryption": wanted}).status == 400
+    assert admin.get(path).json["cipher"] == "aes-xts-plain64" and admin.get(f"{path}/provider").json == {
+        "provider": "luks"
+    }
+    assert "encrypted" in make(member, volume_type="gold").json["badRequest"]["message"]
+    item = f"{path}/{made.json['encryption']['encryption_id']}"
+    assert admin.put(item, {"encryption": {"key_size": 128}}).json == {"encryption": {"key_size": 128}}
+    assert admin.delete(f"{path}/{made.json['encryption']['volume_type_id']}").status == 404
+    assert admin.delete(item).status == 202 and admin.get(path).json == {}
+    make_available(cloud, member, volume_type="gold")
+
+
 def test_default_types(cloud, member, admin):
     type_id = make_type(admin)
     path = f"{V}/default-types/{member.project_id}"

@@ -211,6 +211,7 @@ def test_pages(cloud, member):
     second = member.get(link["href"].partition("falconframework.org")[2]).json
     assert [one["name"] for one in first["volumes"] + second["volumes"]] == ["c", "b", "a"]
     assert "volumes_links" not in second
+    assert "volumes_links" in member.get(f"{V}/volumes?limit=3").json
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from altostratus.kernel.resource.fragments import Fragments
 from altostratus.kernel.resource.lists import Style
 from altostratus.kernel.resource.service import Service
 from altostratus.kernel.resource.versions import Microversions
-from altostratus.services.block_storage.api import attachments, hosts, quotas, snapshots, types
+from altostratus.services.block_storage.api import attachments, hosts, quotas, snapshots, type_encryption, types
 from altostratus.services.block_storage.api.discovery import Extensions, ResourceFilters, Versions
 from altostratus.services.block_storage.api.messages import MessageResource
 from altostratus.services.block_storage.api.qos_specs import QosSpecsResource
@@ -44,9 +44,10 @@ SERVICE = Service(
     style=Style(links="nova", admin_all=False),
     resources=(
         Versions, resource.VolumeResource, actions.VolumeActions, snapshots.SnapshotResource,
-        types.VolumeTypeResource, types.DefaultTypes, attachments.AttachmentResource, quotas.QuotaSets,
-        quotas.QuotaClasses, quotas.Limits, hosts.Services, hosts.Pools, hosts.Capabilities, hosts.Zones, hosts.Hosts,
-        MessageResource, QosSpecsResource, Transfers, NewTransfers, Extensions, ResourceFilters,
+        types.VolumeTypeResource, type_encryption.TypeEncryption, types.DefaultTypes,
+        attachments.AttachmentResource, quotas.QuotaSets, quotas.QuotaClasses, quotas.Limits, hosts.Services,
+        hosts.Pools, hosts.Capabilities, hosts.Zones, hosts.Hosts, MessageResource, QosSpecsResource, Transfers,
+        NewTransfers, Extensions, ResourceFilters,
     ),
     envelope=envelope,
     policy_namespace="cinder",

@@ -21,7 +21,7 @@ from altostratus.services.image.jobs.delete_data import DELETE_DATA
 from altostratus.services.image.logic import images, uploads
 from altostratus.services.image.logic.filters import has_property
 from altostratus.services.image.logic.visibility import policy_target, visible_by_id, visible_in_lists
-from altostratus.services.image.models import ImageRow
+from altostratus.services.image.models import ImageMember, ImageRow
 from altostratus.services.image.stores import refusal_of, staging_directory, store_of
 
 
@@ -208,16 +208,16 @@ def finish_snapshot_image(cloud: Cloud, image_id: str) -> None:
 
 
 def discard_snapshot_image(cloud: Cloud, image_id: str) -> None:
-    """Remove an image that never became active, and its data. Nothing there is success."""
+    """Remove a snapshot's image and its data, finished or not. Nothing there is success."""
     with cloud.db.write() as tx:
         row = tx.find(ImageRow, image_id)
-        if row is not None and row.status not in ("active", "deactivated"):
+        if row is not None:
             tx.delete(ImageRow, image_id)
+            tx.delete_where(ImageMember, table_of(ImageMember).c.image_id == image_id)
             images.emit(tx, cloud, "image.delete", row)
-    if row is None or row.status not in ("active", "deactivated"):
-        store = store_of(cloud)
-        store.delete(f"{store.name}:{image_id}")
-        _unlink(staging_path(cloud, image_id))
+    store = store_of(cloud)
+    store.delete(f"{store.name}:{image_id}")
+    _unlink(staging_path(cloud, image_id))
 
 
 def _unlink(path: str) -> None:

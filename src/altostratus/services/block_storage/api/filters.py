@@ -13,7 +13,7 @@ from altostratus.kernel import clock
 from altostratus.kernel.errors import BadRequest, NotFound
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import parse_bool
-from altostratus.kernel.resource.lists import PAGING, Page
+from altostratus.kernel.resource.lists import PAGING, Page, parse_limit
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
@@ -27,9 +27,11 @@ Make = Callable[[str], Any]
 
 
 def page(call: Call, statement: Any) -> Page:
-    """One page of the rows. A marker that is gone answers 404 in this service."""
+    """One page of the rows. A full page has a next one here, be it empty; a marker that is gone answers 404."""
     try:
-        return call.list_rows(statement)
+        found = call.list_rows(statement)
+        limit = parse_limit(call.query, call.service.style)
+        return found._replace(more=found.more or (limit is not None and len(found.rows) == limit))
     except BadRequest as error:
         if error.kind == "MarkerNotFound":
             raise NotFound(error.message) from error

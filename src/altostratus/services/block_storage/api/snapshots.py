@@ -30,7 +30,8 @@ def _view(call: Call, row: Any, *, detail: bool = True) -> dict[str, Any]:
 
 
 def _shown(call: Call, snapshot_id: str, status: int = 200) -> Reply:
-    return Reply(status, {"snapshot": _view(call, call.tx.get(Snapshot, snapshot_id))})
+    """As answers to create and update show it: without what extensions add."""
+    return Reply(status, {"snapshot": _view(call, call.tx.get(Snapshot, snapshot_id), detail=False)})
 
 
 def create(call: Call) -> Reply:
@@ -93,9 +94,8 @@ def show(call: Call) -> Reply:
 def update(call: Call) -> Reply:
     changes = {name: call.body[name] for name in ("name", "description") if name in call.body}
     snapshots.change(call.tx, call.row.id, **changes)
-    row = call.tx.get(Snapshot, call.row.id)
-    snapshots.emit(call.tx, call.cloud, "snapshot.update.end", row)
-    return Reply(200, {"snapshot": _view(call, row)})
+    snapshots.emit(call.tx, call.cloud, "snapshot.update.end", call.tx.get(Snapshot, call.row.id))
+    return _shown(call, call.row.id)
 
 
 def delete(call: Call) -> Reply:

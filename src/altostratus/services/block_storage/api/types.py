@@ -34,13 +34,13 @@ def scope(call: Call, statement: Any, listing: bool) -> Any:
     return statement if call.ctx.is_admin else statement.where(types.usable_by(call.ctx.project_id))
 
 
-def view(call: Call, row: Any, *, with_qos: bool = True) -> dict[str, Any]:
+def view(call: Call, row: Any, *, with_qos: bool = True, with_access: bool = True) -> dict[str, Any]:
     shown = {"id": row.id, "name": row.name, "is_public": row.is_public, "description": row.description}
     if call.may("volume_extension:access_types_extra_specs"):
         shown["extra_specs"] = _visible_specs(call, row)
     if with_qos and call.may("volume_extension:access_types_qos_specs_id"):
         shown["qos_specs_id"] = row.qos_specs_id
-    if call.may(_ACCESS):
+    if with_access and call.may(_ACCESS):
         shown["os-volume-type-access:is_public"] = row.is_public
     return shown
 
@@ -51,8 +51,10 @@ def _visible_specs(call: Call, row: Any) -> dict[str, Any]:
     return {name: value for name, value in row.extra_specs.items() if name in types.USER_VISIBLE_SPECS}
 
 
-def _shown(call: Call, type_id: str) -> Reply:
-    return Reply(200, {"volume_type": view(call, call.tx.get(VolumeType, type_id), with_qos=False)})
+def _shown(call: Call, type_id: str, *, with_access: bool) -> Reply:
+    """As answers to create and update show it: with less of what extensions add."""
+    row = call.tx.get(VolumeType, type_id)
+    return Reply(200, {"volume_type": view(call, row, with_qos=False, with_access=with_access)})
 
 
 def create(call: Call) -> Reply:
@@ -64,7 +66,7 @@ def create(call: Call) -> Reply:
         is_public=schemas.truth(body["is_public"]),
     )  # fmt: skip
     _emit(call, "volume_type.create", row)
-    return _shown(call, row.id)
+    return _shown(call, row.id, with_access=True)
 
 
 def _emit(call: Call, event_type: str, row: Any) -> None:
@@ -126,7 +128,7 @@ def update(call: Call) -> Reply:
     call.tx.update(VolumeType, call.row.id, **changes)
     volumes.refresh(call.tx, table_of(Volume).c.volume_type_id == call.row.id)
     _emit(call, "volume_type.update", call.tx.get(VolumeType, call.row.id))
-    return _shown(call, call.row.id)
+    return _shown(call, call.row.id, with_access=False)
 
 
 def delete(call: Call) -> Reply:
@@ -215,11 +217,6 @@ def remove_access(call: Call) -> None:
         raise NotFound(f"Volume type access not found for {call.row.id} / {project_id} combination.")
 
 
-def show_no_encryption(call: Call) -> Reply:
-    """Types of this service are not encrypted."""
-    return Reply(200, {})
-
-
 _PROJECT = schemas.closed(("project",), project={"type": "string", "minLength": 1, "maxLength": 255})
 _TEXT: dict[str, Any] = {"type": ["string", "null"], "maxLength": 255}
 
@@ -267,7 +264,6 @@ class VolumeTypeResource(Resource, path="/types", one="volume_type", many="volum
         "removeProjectAccess", _ACCESS + ":removeProjectAccess", ADMIN, remove_access,
         body=schemas.wrapped("removeProjectAccess", _PROJECT),
     )  # fmt: skip
-    encryption = Op("GET", "/{id}/encryption", "volume_extension:volume_type_encryption:get", ADMIN, show_no_encryption)
 
 
 # default types (3.62)

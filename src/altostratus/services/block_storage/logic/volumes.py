@@ -51,6 +51,11 @@ def create_volume(tx: Tx, cloud: Cloud, wanted: NewVolume) -> Row[Any]:
     size_gib = _checked_size(wanted)
     _check_source(wanted, size_gib)
     kind = _kind_of(tx, cloud, wanted)
+    if kind.encryption is not None:
+        raise BadRequest(
+            f"Invalid input received: volumes of type {kind.name} are to be encrypted, which no back end here can do. "
+            f"Use another type, or encrypt inside the guest."
+        )
     zone = _zone_of(cloud, wanted)
     quota.demand_volume_size(tx, cloud, wanted.project_id, size_gib)
     quota.demand(tx, cloud, wanted.project_id, kind.name, {"volumes": 1, "gigabytes": size_gib})

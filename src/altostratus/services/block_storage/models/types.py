@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from altostratus.kernel.db import Mapped, Model, mapped_column
+from altostratus.kernel.db import Json, Mapped, Model, mapped_column
 
 
 class VolumeType(Model):
@@ -16,6 +16,7 @@ class VolumeType(Model):
     is_public: Mapped[bool] = mapped_column(default=True)
     extra_specs: Mapped[dict[str, Any]]
     qos_specs_id: Mapped[str | None]
+    encryption: Mapped[Any | None] = mapped_column(Json)
     created_at: Mapped[str]
     updated_at: Mapped[str | None]
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns staged data into an active image (import method glance-direct)."""
 
-import os
 from typing import Any
 
 from altostratus.contracts.image_store import ImageStoreError
@@ -19,6 +18,7 @@ def _begin(step: StepCall) -> None:
         raise Conflict(f"Image {row.id} has no staged data any more.")
     images.change(step.tx, row.id, status="importing")
     step.data["staged"] = row.staged_location
+    step.data["path"] = store_of(step.cloud).local_path(row.staged_location)
 
 
 def _undo_begin(step: StepCall) -> None:
@@ -34,8 +34,7 @@ def _store(step: StepCall) -> dict[str, Any]:
     with step.db.read() as tx:
         row = tx.get(ImageRow, step.resource_id, what="image")
     try:
-        path = store.local_path(step.data["staged"])
-        stored = store.adopt(row.id, path or os.devnull)
+        stored = store.adopt(row.id, step.data["path"])
     except ImageStoreError as error:
         raise JobFailed(refusal_of(error).message) from error
     refusal = check_content(step.cloud, row, stored)
