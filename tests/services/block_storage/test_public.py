@@ -6,7 +6,7 @@ import pytest
 from altostratus.kernel.errors import BadRequest, Conflict, NotFound
 from altostratus.services.block_storage import public
 from altostratus.testing.personas import PersonaAuthenticator
-from tests.services.block_storage.conftest import V, make_available, show
+from tests.services.block_storage.conftest import V, make_available, show, snapshot
 
 SERVER = "11111111-2222-4333-8444-555555555555"
 
@@ -67,6 +67,14 @@ def test_attaching(cloud, member):
     assert write(cloud, lambda tx: public.detach(tx, attachment_id)) == volume_id
     assert write(cloud, lambda tx: public.detach(tx, attachment_id)) is None
     assert show(member, volume_id)["status"] == "available"
+
+
+def test_a_volume_with_snapshots_stays(cloud, member):
+    volume_id = make_available(cloud, member)
+    snapshot(cloud, member, volume_id)
+    assert write(cloud, lambda tx: public.delete_volume(tx, cloud.cloud, volume_id, "req-1")) is False
+    assert show(member, volume_id)["status"] == "available"
+    assert "snapshots" in member.get(f"{V}/messages").json["messages"][0]["user_message"]
 
 
 def test_deleting(cloud, member):

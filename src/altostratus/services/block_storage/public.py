@@ -10,11 +10,11 @@ from sqlalchemy import select
 from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.kernel.errors import Conflict, NotFound
+from altostratus.kernel.errors import BadRequest, Conflict, NotFound
 from altostratus.kernel.jobs import Want
 from altostratus.services.block_storage.jobs import begin
 from altostratus.services.block_storage.jobs.volumes import want_of
-from altostratus.services.block_storage.logic import attachments, types, volumes
+from altostratus.services.block_storage.logic import attachments, messages, types, volumes
 from altostratus.services.block_storage.models.volumes import Attachment, Snapshot, Volume
 from altostratus.services.image import public as image_service
 
@@ -160,13 +160,24 @@ def volume_want(tx: Tx, cloud: Cloud, volume_id: str) -> Want:
     return want_of(row)
 
 
-def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, request_id: str) -> None:
-    """Start its deletion; snapshots of it stand in the way (BadRequest). Nothing there is success."""
+def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, request_id: str) -> bool:
+    """Start its deletion. Nothing there is success.
+
+    False if something stands in the way (snapshots, another server): the volume stays, a message says why.
+    """
     row = tx.find(Volume, volume_id)
     if row is None or row.status == "deleting":
-        return
-    volumes.begin_delete(tx, cloud, row, force=True, cascade=False)
+        return True
+    try:
+        volumes.begin_delete(tx, cloud, row, force=True, cascade=False)
+    except BadRequest as error:
+        messages.tell(
+            tx, cloud, project_id=row.project_id, request_id=request_id, resource=("VOLUME", volume_id),
+            event="delete", reason=error.message,
+        )  # fmt: skip
+        return False
     begin.delete_volume(tx, cloud, volume_id, [], begin.Origin(request_id, row.project_id, row.user_id))
+    return True
 
 
 # attaching
