@@ -23,11 +23,16 @@ from altostratus.services.identity.tokens.authenticator import TokenAuthenticato
 _ERRAND = row_target("credential", models.Credential)
 
 
-def _blob(row: Any, call: Call) -> str:
+def open_blob(call: Call, row: Any) -> str:
+    """The secret part of a credential's attributes."""
     return call.cloud.part(TokenAuthenticator).credential_keys.unseal(row["encrypted_blob"]).decode()
 
 
-def _seal(call: Call, blob: str) -> str:
+def _blob(row: Any, call: Call) -> str:
+    return open_blob(call, row)
+
+
+def seal_blob(call: Call, blob: str) -> str:
     return call.cloud.part(TokenAuthenticator).credential_keys.seal(blob.encode())
 
 
@@ -50,7 +55,7 @@ def create_credential(call: Call) -> Any:
             f"Conflict occurred attempting to store credential - Duplicate entry found with ID {credential_id}."
         )
     call.tx.insert(
-        models.Credential, id=credential_id, **values, encrypted_blob=_seal(call, blob), extra=extra_members(call)
+        models.Credential, id=credential_id, **values, encrypted_blob=seal_blob(call, blob), extra=extra_members(call)
     )
     announce(call.tx, call.cloud, "identity.credential.created", credential_id)
     return call.tx.get(models.Credential, credential_id)
@@ -83,7 +88,7 @@ def update_credential(call: Call) -> Any:
         blob = values.pop("blob")
         if values.get("type", row.type) == "ec2":
             _access_of(blob)
-        values["encrypted_blob"] = _seal(call, blob)
+        values["encrypted_blob"] = seal_blob(call, blob)
     if values.get("user_id", row.user_id) != row.user_id:
         call.demand("identity:update_credential", {"target.credential.user_id": values["user_id"]})
     if extra := extra_members(call):

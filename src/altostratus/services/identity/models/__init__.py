@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of the identity service."""
 
-from altostratus.services.identity.models.catalog import CatalogService, Endpoint, Region
+from altostratus.services.identity.models.catalog import CatalogService, Endpoint, PolicyDocument, Region
 from altostratus.services.identity.models.credentials import ApplicationCredential, Credential
 from altostratus.services.identity.models.limits import Limit, RegisteredLimit
 from altostratus.services.identity.models.people import Group, GroupMember, User
@@ -18,6 +18,7 @@ __all__ = [
     "GroupMember",
     "ImpliedRole",
     "Limit",
+    "PolicyDocument",
     "Project",
     "ProjectTag",
     "Region",

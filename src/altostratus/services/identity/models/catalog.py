@@ -37,3 +37,13 @@ class Endpoint(Model):
     url: Mapped[str] = mapped_column(Text)
     enabled: Mapped[bool]
     extra: Mapped[dict[str, Any]]
+
+
+class PolicyDocument(Model):
+    """A policy file that somebody keeps here for a service; nothing in the cloud reads it."""
+
+    __tablename__ = "policies"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    blob: Mapped[str] = mapped_column(Text)
+    extra: Mapped[dict[str, Any]]
