@@ -491,6 +491,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_networks_project_id"), ["project_id"], unique=False)
 
     op.create_table(
+        "policies",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("type", sa.String(length=255), nullable=False),
+        sa.Column("blob", sa.Text(), nullable=False),
+        sa.Column("extra", altostratus.kernel.db.Json(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "project_tags",
         sa.Column("project_id", sa.String(length=255), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
