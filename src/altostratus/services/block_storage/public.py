@@ -171,10 +171,7 @@ def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, request_id: str) -> bool
     try:
         volumes.begin_delete(tx, cloud, row, force=True, cascade=False)
     except BadRequest as error:
-        messages.tell(
-            tx, cloud, project_id=row.project_id, request_id=request_id, resource=("VOLUME", volume_id),
-            event="delete", reason=error.message,
-        )  # fmt: skip
+        messages.keep(tx, cloud, ("VOLUME", volume_id), (row.project_id, request_id), "delete", error.message)
         return False
     begin.delete_volume(tx, cloud, volume_id, [], begin.Origin(request_id, row.project_id, row.user_id))
     return True

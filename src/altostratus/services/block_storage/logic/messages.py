@@ -2,6 +2,8 @@
 """Messages to users: why a volume went into error."""
 
 from altostratus.kernel import clock, ids
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import Tx
 from altostratus.kernel.jobs import StepCall
 from altostratus.services.block_storage.config import BlockStorageOptions
 from altostratus.services.block_storage.models.others import Message
@@ -21,15 +23,22 @@ _DAY_S = 86400
 
 def tell(step: StepCall, resource: tuple[str, str], project_id: str, *, event: str, reason: str) -> None:
     """Keep a message of a job that failed; `resource` is (VOLUME or VOLUME_SNAPSHOT, id)."""
-    step.tx.insert(
+    keep(step.tx, step.cloud, resource, (project_id, step.request_id), event, reason)
+
+
+def keep(
+    tx: Tx, cloud: Cloud, resource: tuple[str, str], asked: tuple[str, str], event: str, reason: str
+) -> None:  # fmt: skip
+    """Keep a message; `asked` is (project id, request id)."""
+    tx.insert(
         Message,
         id=ids.new_id(),
-        project_id=project_id,
-        request_id=step.request_id,
+        project_id=asked[0],
+        request_id=asked[1],
         resource_type=resource[0],
         resource_uuid=resource[1],
         event_id=_EVENTS[event],
         user_message=reason,
         created_at=clock.now(),
-        guaranteed_until=clock.after(step.cloud[BlockStorageOptions].message_days * _DAY_S),
+        guaranteed_until=clock.after(cloud[BlockStorageOptions].message_days * _DAY_S),
     )
