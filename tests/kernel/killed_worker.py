@@ -4,6 +4,7 @@
 It ends by itself after a while, so nothing is left running when the test itself is killed.
 """
 
+import fcntl
 import os
 import threading
 import time
@@ -93,20 +94,29 @@ def open_jobs(directory: Path) -> tuple[Db, Desired, Jobs]:
 
 
 def answer_for_ever(desired: Desired, directory: Path) -> None:
-    """The host: a directory too, with a file for each guest."""
-    while True:
-        rows = desired.watch(HOST, ["guest"], 0, 0).rows
-        reports = []
-        for row in rows:
-            guest = directory / "guests" / row.id
-            if row.spec is None:
-                guest.unlink(missing_ok=True)
-            else:
-                guest.touch()
-            reports.append(Report(kind="guest", id=row.id, generation=row.generation))
-        if reports:
-            desired.report(HOST, reports)
-        time.sleep(0.02)
+    """The host: a directory too, with a file for each guest.
+
+    A host has one agent at a time, as real drivers see to with a lock; a killed one gives it back.
+    """
+    with (directory / "host.lock").open("w") as lock:
+        while True:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answer_once(desired, directory)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            time.sleep(0.02)
+
+
+def answer_once(desired: Desired, directory: Path) -> None:
+    reports = []
+    for row in desired.watch(HOST, ["guest"], 0, 0).rows:
+        guest = directory / "guests" / row.id
+        if row.spec is None:
+            guest.unlink(missing_ok=True)
+        else:
+            guest.touch()
+        reports.append(Report(kind="guest", id=row.id, generation=row.generation))
+    if reports:
+        desired.report(HOST, reports)
 
 
 def work(directory: str) -> None:
