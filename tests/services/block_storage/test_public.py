@@ -77,6 +77,16 @@ def test_a_volume_with_snapshots_stays(cloud, member):
     assert "snapshots" in member.get(f"{V}/messages").json["messages"][0]["user_message"]
 
 
+def test_a_snapshot_of_a_volume_in_use(cloud, member):
+    volume_id = make_available(cloud, member)
+    write(cloud, lambda tx: public.complete(tx, public.reserve(tx, volume_id, SERVER, "/dev/vda")))
+    snapshot_id = write(
+        cloud, lambda tx: public.create_snapshot(tx, cloud.cloud, context(), volume_id, name="s", request_id="req-1")
+    )
+    cloud.settle()
+    assert write(cloud, lambda tx: public.get_snapshot(tx, context(), snapshot_id)).status == "available"
+
+
 def test_deleting(cloud, member):
     volume_id = make_available(cloud, member)
     for _ in range(2):

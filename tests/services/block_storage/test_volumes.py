@@ -187,6 +187,7 @@ def test_lists(cloud, member):
         "availability_zone=nova": ["c", "b", "a"],
         "sort=size:asc": ["a", "b", "c"],
         "sort_key=name&sort_dir=asc": ["a", "b", "c"],
+        "sort_key=display_name&sort_dir=asc": ["a", "b", "c"],
         "limit=2": ["c", "b"],
         "limit=0": [],
         "offset=1&limit=1": ["b"],

@@ -14,7 +14,7 @@ from altostratus.kernel.errors import BadRequest, Conflict, NotFound
 from altostratus.kernel.jobs import Want
 from altostratus.services.block_storage.jobs import begin
 from altostratus.services.block_storage.jobs.volumes import want_of
-from altostratus.services.block_storage.logic import attachments, messages, types, volumes
+from altostratus.services.block_storage.logic import attachments, messages, snapshots, types, volumes
 from altostratus.services.block_storage.models.volumes import Attachment, Snapshot, Volume
 from altostratus.services.image import public as image_service
 
@@ -175,6 +175,15 @@ def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, request_id: str) -> bool
         return False
     begin.delete_volume(tx, cloud, volume_id, [], begin.Origin(request_id, row.project_id, row.user_id))
     return True
+
+
+def create_snapshot(tx: Tx, cloud: Cloud, ctx: Context, volume_id: str, *, name: str, request_id: str) -> str:
+    """Insert a snapshot of a volume, in use or not, and start its job; its id. Raises NotFound, BadRequest, 413."""
+    get_volume(tx, ctx, volume_id)
+    values = {"name": name, "description": None, "metadata": {}, "user_id": ctx.user_id}
+    row = snapshots.create_snapshot(tx, cloud, tx.get(Volume, volume_id), values, allow_in_use=True)
+    begin.create_snapshot(tx, cloud, row, begin.Origin(request_id, ctx.project_id, ctx.user_id))
+    return str(row.id)
 
 
 # attaching

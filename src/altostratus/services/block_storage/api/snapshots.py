@@ -180,6 +180,7 @@ class SnapshotResource(Resource, path="/snapshots", one="snapshot", many="snapsh
     id = Id("s")
     name = Field(schemas.NAME, "cus", parse=schemas.stripped)
     description = Field(schemas.NAME, "cu", parse=schemas.stripped)
+    display_name = Field(schemas.NAME, "s", source="name")
     volume_id = Field(schemas.UUID, "cs", required=True, nullable=True)
     force = Field(schemas.BOOLEAN, "c", nullable=True)
     metadata = Field(schemas.METADATA, "c", nullable=True)

@@ -195,7 +195,7 @@ class VolumeResource(Resource, path="/volumes", one="volume", many="volumes"):
     default_sort = (("created_at", "desc"),)
     id = Id("s")
     name = Field(schemas.NAME, "cus", parse=schemas.stripped)
-    display_name = Field(schemas.NAME, "cu", parse=schemas.stripped)
+    display_name = Field(schemas.NAME, "cus", parse=schemas.stripped, source="name")
     description = Field(schemas.NAME, "cu", parse=schemas.stripped)
     display_description = Field(schemas.NAME, "cu", parse=schemas.stripped)
     size = Field(schemas.SIZE, "cs", nullable=True)
