@@ -35,7 +35,16 @@ def qemu_config(options: CloudOptions, paths: Paths) -> QemuConfig:
         base_cache_dir=paths.image_cache,
         run_as=guest_identity(options),
         console_group=control_identity(options).gid if guest_identity(options) else None,
+        session=_session_of(paths),
     )
+
+
+def _session_of(paths: Paths) -> str:
+    """A name for the present start of the cloud: its supervisor writes the lock file once."""
+    try:
+        return str((paths.run / "supervisor.lock").stat().st_mtime_ns)
+    except FileNotFoundError:
+        return ""
 
 
 def create_network_driver(options: CloudOptions, paths: Paths) -> NetworkDriver:

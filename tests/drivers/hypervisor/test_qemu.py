@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """QEMU keeps the contract, with guests of 512 bytes; and what only a real process can show."""
 
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -92,6 +93,24 @@ def test_servers_come_back_after_a_restart_of_the_host(rig: QemuRig) -> None:
     rig.driver = QemuHypervisor(rig.config)
     assert rig.driver.ensure_server(wanted).power == "running"
     assert rig.driver.ensure_server(unwanted).power == "stopped"
+
+
+def test_servers_that_died_while_the_cloud_was_down_come_back(rig: QemuRig) -> None:
+    """Under the same start of the cloud a guest that died stays down; one that lived on is held by the next start."""
+    dead, alive = make_spec(rig), make_spec(rig)
+    for spec in (dead, alive):
+        rig.driver.ensure_server(spec)
+    rig.driver.close()
+    rig.kill_guest(dead.id)
+    wait_until(lambda: dead.id not in scan_guests(rig.config.instances_dir), "the guest is gone")
+    rig.driver = QemuHypervisor(dataclasses.replace(rig.config, session="the next start"))
+    assert rig.driver.ensure_server(dead).power == "running"
+    assert rig.driver.ensure_server(alive).power == "running"
+    rig.driver.close()
+    rig.kill_guest(alive.id)
+    wait_until(lambda: alive.id not in scan_guests(rig.config.instances_dir), "the guest is gone")
+    rig.driver = QemuHypervisor(dataclasses.replace(rig.config, session="the next start"))
+    assert rig.driver.ensure_server(alive).power == "crashed"
 
 
 def test_only_one_driver_per_directory(rig: QemuRig, monkeypatch: pytest.MonkeyPatch) -> None:

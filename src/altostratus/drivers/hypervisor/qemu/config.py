@@ -18,6 +18,8 @@ class QemuConfig:
     reserved_memory_mib memory kept for the host itself
     tcg_cache_mib       translation cache of an emulated guest; more is faster and costs memory
     machine             QEMU machine type; only q35 is known to work with hot plug as done here
+    session             names this start of the cloud: a guest whose process ended under another one comes back, as
+                        after a restart of the host
     console_log_max_mib a console log above this is cut to its newest part
     """
 
@@ -26,6 +28,7 @@ class QemuConfig:
     accel: Literal["auto", "kvm", "tcg"] = "auto"
     run_as: tuple[int, int] | None = None
     console_group: int | None = None
+    session: str = ""
     reserved_memory_mib: int = 512
     tcg_cache_mib: int = 64
     machine: str = "q35"

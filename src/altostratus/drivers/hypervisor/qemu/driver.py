@@ -22,7 +22,7 @@ from . import boot, disks, hotplug, power, snapshot, state
 from .config import QemuConfig
 from .images import ImageCache
 from .plan import Devices, Step, plan_server
-from .probe import find_host_facts
+from .probe import find_host_facts, host_boot
 from .process import Children, Guest, kill, scan_guests
 from .qmp import MonitorError, MonitorLoop, MonitorLostError
 from .reaper import Reaper
@@ -56,6 +56,7 @@ class QemuHypervisor:
             cache=ImageCache(config.base_cache_dir, group),
             children=Children(),
             loop=MonitorLoop(),
+            boot=f"{host_boot()}/{config.session}",
         )
         self._servers: dict[str, Server] = {}
         self._broken: dict[str, tuple[str, Guest | None]] = {}
@@ -82,6 +83,9 @@ class QemuHypervisor:
                 continue
             server = self._add(directory.name, record)
             server.guest = guest
+            if server.is_alive() and record.host_boot != self._host.boot:
+                record.host_boot = self._host.boot
+                server.store()
             if guest is not None or record.pid is not None:
                 self._reaper.look_at(server.id)
 

@@ -10,7 +10,7 @@ from altostratus.contracts.hypervisor import HypervisorError
 
 from .config import QemuConfig
 from .images import ImageCache
-from .probe import HostFacts, host_boot
+from .probe import HostFacts
 from .process import Children, Guest, kill, wait_end
 from .qmp import Monitor, MonitorError, MonitorLoop, MonitorLostError
 from .record import Record, ServerFiles
@@ -20,14 +20,14 @@ _QUIT_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Host:
-    """Everything about this host that operations need."""
+    """Everything about this host that operations need. `boot` names its present run, and the cloud's."""
 
     config: QemuConfig
     facts: HostFacts
     cache: ImageCache
     children: Children
     loop: MonitorLoop
-    boot: str = field(default_factory=host_boot)
+    boot: str
 
 
 @dataclass
