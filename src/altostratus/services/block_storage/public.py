@@ -180,7 +180,7 @@ def delete_volume(tx: Tx, cloud: Cloud, volume_id: str, request_id: str) -> bool
 def create_snapshot(tx: Tx, cloud: Cloud, ctx: Context, volume_id: str, *, name: str, request_id: str) -> str:
     """Insert a snapshot of a volume, in use or not, and start its job; its id. Raises NotFound, BadRequest, 413."""
     get_volume(tx, ctx, volume_id)
-    values = {"name": name, "description": None, "metadata": {}, "user_id": ctx.user_id}
+    values: dict[str, Any] = {"name": name, "description": None, "metadata": {}, "user_id": ctx.user_id}
     row = snapshots.create_snapshot(tx, cloud, tx.get(Volume, volume_id), values, allow_in_use=True)
     begin.create_snapshot(tx, cloud, row, begin.Origin(request_id, ctx.project_id, ctx.user_id))
     return str(row.id)
