@@ -27,6 +27,9 @@ def on_server(tx: Tx, cloud: Cloud, _wanted: Row[Any], report: Report) -> None:
     row = tx.find(Server, report.id)
     if row is None or row.deleted:
         return
+    if power in ("stopped", "crashed") and row.wanted_power == "running" and not report.state.get("reason"):
+        # it did not end by itself: the host was down, and its agent is about to start it again
+        return
     number = states.POWER_NUMBERS.get(power, states.NO_STATE)
     changed: dict[str, Any] = {}
     if number != row.power_state:
