@@ -10,6 +10,8 @@ from altostratus.kernel.resource.versions import Version
 
 Reader = tuple[str, str | None, Callable[[Any, Any], Any] | None, Callable[[Any], Any] | None]
 
+_MOST_SHAPES = 256
+
 
 def render(call: Any, resource: type[Resource], rows: list[Any], *, only: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """JSON objects for `rows`, in their order. `only` names the wire members wanted (empty: all)."""
@@ -58,6 +60,8 @@ def _readers(
             readers.append((field.wire, source, None, field.form))
         else:
             readers.append((field.wire, None, source, field.form))
+    if len(resource.readers) >= _MOST_SHAPES:
+        resource.readers.clear()  # `only` can come from a request's `fields=`
     resource.readers[key] = readers
     return readers
 
