@@ -141,6 +141,8 @@ def _files(admin: Tenant, servers: dict[str, Any], volumes: dict[str, Any]) -> I
     paths = admin.cloud.paths
     for folder, known in ((paths.servers, servers), (paths.volumes, volumes)):
         for path in folder.iterdir():
+            if path.name == ".lock":
+                continue
             if not (found := _UUID.search(path.name)) or found[0] not in known:
                 yield f"{path} is left over"
     for path in paths.image_staging.iterdir():
