@@ -99,9 +99,7 @@ def test_images(openstack, mini_image, tmp_path):
 
 
 def test_a_server_with_everything(real_cloud, openstack, openstack_admin, tmp_path):
-    openstack_admin(
-        "network create --provider-network-type flat --provider-physical-network public --external public"
-    )
+    openstack_admin("network create --provider-network-type flat --provider-physical-network public --external public")
     openstack_admin(
         "subnet create --subnet-range 192.168.100.0/24 --gateway 192.168.100.1 --no-dhcp --network public pubsub"
     )
@@ -153,7 +151,9 @@ def test_a_server_with_everything(real_cloud, openstack, openstack_admin, tmp_pa
     openstack("security group create closed")
     openstack("server add security group instance1 closed")
     openstack("server remove security group instance1 default")
-    wait_for(lambda: guest.run("true", check=False).returncode, lambda code: code != 0, "the group still lets ssh in", 30)
+    wait_for(
+        lambda: guest.run("true", check=False).returncode, lambda code: code != 0, "the group still lets ssh in", 30
+    )
     openstack("server add security group instance1 default")
     guest.wait(30)
 
@@ -182,7 +182,9 @@ def volume_session(openstack, guest):
     wait_for(lambda: openstack.json("volume show myvol")["status"], lambda s: s == "available", "volume")
     openstack("server add volume instance1 myvol")
     wait_for(lambda: guest.run("test -b /dev/vdb", check=False).returncode, lambda code: code == 0, "no /dev/vdb", 30)
-    guest.run("sudo mkfs.ext3 -q /dev/vdb && sudo mount /dev/vdb /mnt && echo kept | sudo tee /mnt/file && sudo umount /mnt")
+    guest.run(
+        "sudo mkfs.ext3 -q /dev/vdb && sudo mount /dev/vdb /mnt && echo kept | sudo tee /mnt/file && sudo umount /mnt"
+    )
     refused = openstack.run("volume", "delete", "myvol")
     assert refused.returncode != 0
     openstack("server remove volume instance1 myvol")
