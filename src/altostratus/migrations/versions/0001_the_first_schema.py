@@ -722,6 +722,7 @@ def upgrade() -> None:
         sa.Column("key_name", sa.String(length=255), nullable=True),
         sa.Column("key_data", altostratus.kernel.db.Json(), nullable=True),
         sa.Column("user_data", sa.Text(), nullable=True),
+        sa.Column("posted_password", sa.Text(), nullable=True),
         sa.Column("config_drive", sa.Boolean(), nullable=False),
         sa.Column("personality", altostratus.kernel.db.Json(), nullable=True),
         sa.Column("access_ip_v4", sa.String(length=255), nullable=True),
