@@ -13,6 +13,8 @@ from altostratus.services.image.stores import store_of
 
 _log = log.get("image")
 _TEMPORARY_AGE_S = 900.0
+# the only process there is, and it receives nothing: what was not written to for so long is dead
+_IDLE_TEMPORARY_AGE_S = 60.0
 _BATCH = 500
 
 
@@ -64,7 +66,8 @@ def sweep_data(cloud: Cloud) -> int:
             removed += 1
     elif orphans:
         _log.warning("%d images are kept in the store though the database names none", len(orphans))
-    return removed + store.sweep(_TEMPORARY_AGE_S)
+    idle = cloud.db.is_sqlite and cloud.part(uploads.Uploads).is_idle()
+    return removed + store.sweep(_IDLE_TEMPORARY_AGE_S if idle else _TEMPORARY_AGE_S)
 
 
 def _named(cloud: Cloud, batch: dict[str, str]) -> set[str]:

@@ -39,6 +39,9 @@ class Uploads:
     def is_running(self, token: str) -> bool:
         return token in self._running
 
+    def is_idle(self) -> bool:
+        return not self._running
+
     def is_ours(self, token: str) -> bool:
         return token.startswith(self.process + "/")
 
