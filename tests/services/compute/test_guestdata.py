@@ -85,3 +85,18 @@ def test_config_drive(guest, agent, member):
     assert "openstack/2018-08-27/network_data.json" in files and "ec2/latest/meta-data.json" in files
     member.do(server, "os-stop")
     assert agent.spec_of(server).config_drive.files == files  # does not change under the guest
+
+
+def test_guest_posts_its_password_once(guest, member, reader):
+    server, ask = guest
+    path, secret = "/openstack/2013-10-17/password", base64.b64encode(b"sealed").decode()
+    assert member.read(f"/servers/{server}/os-server-password") == {"password": ""}
+    assert ask(path, method="POST", body_base64=base64.b64encode(b"x" * 1021).decode())[0] == 400
+    assert ask(path, method="POST", body_base64=secret, ip="10.9.9.9")[0] == 404
+    assert ask(path, method="POST", body_base64=secret) == (200, b"")
+    assert ask(path, method="POST", body_base64=secret)[0] == 409
+    assert ask(path) == (200, b"sealed")
+    assert reader.read(f"/servers/{server}/os-server-password") == {"password": "sealed"}
+    assert member.delete(f"/servers/{server}/os-server-password").status == 204
+    assert ask(path) == (200, b"")
+    assert ask("/openstack/latest/meta_data.json", method="POST")[0] == 405

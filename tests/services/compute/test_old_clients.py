@@ -55,3 +55,26 @@ def test_certificate_made_for_the_user(member):
 
 def test_usage_of_no_project(member):
     assert member.get("/os-simple-tenant-usage/").status == 404
+
+
+def test_hosts_are_switched_off_for_scheduling(admin, member):
+    names = {one["service"]: one["host_name"] for one in admin.read("/os-hosts", version="2.42")["hosts"]}
+    assert names == {"compute": "host-1", "conductor": "control", "scheduler": "control"}
+    path = "/os-hosts/host-1"
+    changed = admin.put(path, {"status": "disable"}, version="2.42")
+    assert changed.json == {"host": "host-1", "status": "disabled"}
+    assert admin.read("/os-services?binary=nova-compute")["services"][0]["status"] == "disabled"
+    assert admin.put(path, {"status": "Enable"}, version="2.42").json["status"] == "enabled"
+    for body, status in (({}, 400), ({"status": "off"}, 400), ({"maintenance_mode": "enable"}, 501)):
+        assert admin.put(path, body, version="2.42").status == status
+    assert admin.put("/os-hosts/none", {"status": "enable"}, version="2.42").status == 404
+    assert member.put(path, {"status": "enable"}, version="2.42").status == 403
+    assert admin.get(f"{path}/reboot", version="2.42").status == 501
+    assert member.get(f"{path}/startup", version="2.42").status == 403
+
+
+def test_network_info_is_sent_again(admin, member, image, network):
+    made = member.try_server(image, network).json["server"]["id"]
+    member.cloud.settle()
+    assert member.post(f"/servers/{made}/action", {"injectNetworkInfo": None}).status == 403
+    assert admin.post(f"/servers/{made}/action", {"injectNetworkInfo": None}).status == 202

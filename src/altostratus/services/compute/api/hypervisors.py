@@ -7,16 +7,17 @@ from sqlalchemy import func, select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
-from altostratus.kernel.errors import BadRequest, NotFound
+from altostratus.kernel.errors import BadRequest, NotFound, NotImplementedHere
 from altostratus.kernel.policy import ADMIN
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.compute.api.shared import at
+from altostratus.services.compute.api.shared import at, closed
 from altostratus.services.compute.config import ComputeOptions
 from altostratus.services.compute.logic import hosts
 from altostratus.services.compute.logic.hosts import ComputeHost
 from altostratus.services.compute.logic.wanted import instance_name
+from altostratus.services.compute.models.hosts import ComputeService
 from altostratus.services.compute.models.servers import Server
 from altostratus.services.placement import public as placement
 
@@ -242,23 +243,46 @@ class Hypervisors(Resource, path="/os-hypervisors"):
     servers = Op("GET", "/{id}/servers", f"{_RULE}:servers", ADMIN, servers_of, own_row=False, until="2.52")
 
 
+_SWITCH = {"type": "string", "pattern": "^(?i:enable|disable)$"}
+_HOST_UPDATE = {**closed({"status": _SWITCH, "maintenance_mode": _SWITCH}), "minProperties": 1}
+
+
 def list_hosts(call: Call) -> Reply:
     """Hosts and the services on them."""
     zone = call.query.get("zone", [""])[-1]
-    found = [
-        {"host_name": host.name, "service": "compute", "zone": host.zone}
-        for host in _all(call)
-        if not zone or host.zone == zone
-    ]
-    return Reply(200, {"hosts": found})
+    found = [{"host_name": host.name, "service": "compute", "zone": host.zone} for host in _all(call)]
+    internal = call.cloud[ComputeOptions].internal_availability_zone
+    found += [{"host_name": "control", "service": name, "zone": internal} for name in ("conductor", "scheduler")]
+    return Reply(200, {"hosts": [host for host in found if not zone or host["zone"] == zone]})
+
+
+def update_host(call: Call) -> Reply:
+    """Take a host out of scheduling, or back."""
+    if "maintenance_mode" in call.body:
+        raise NotImplementedHere("The hosts of this cloud have no maintenance mode. Use status: disable.")
+    _get_host(call)
+    row = hosts.ensure_service(call.tx, call.params["name"])
+    disabled = call.body["status"].lower() == "disable"
+    call.tx.update(ComputeService, row.id, disabled=disabled, disabled_reason=None, updated_at=clock.now())
+    return Reply(200, {"host": row.host, "status": "disabled" if disabled else "enabled"})
+
+
+def switch_host(call: Call) -> Reply:
+    _get_host(call)
+    raise NotImplementedHere("This cloud does not switch its hosts on and off. Use your machine's own means.")
+
+
+def _get_host(call: Call) -> ComputeHost:
+    name = call.params["name"]
+    for host in _all(call):
+        if host.name == name:
+            return host
+    raise NotFound(f"Compute host {name} could not be found.")
 
 
 def show_host(call: Call) -> Reply:
     """What a host has, what is used now, and what each project uses."""
-    name = call.params["name"]
-    host = next((one for one in _all(call) if one.name == name), None)
-    if host is None:
-        raise NotFound(f"Compute host {name} could not be found.")
+    host, name = _get_host(call), call.params["name"]
     server = table_of(Server)
     rows = call.tx.rows(select(server).where(server.c.host == name, server.c.deleted.is_(False)))
 
@@ -289,3 +313,7 @@ class Hosts(Resource, path="/os-hosts"):
 
     index = Op("GET", "", "os_compute_api:os-hosts:list", ADMIN, list_hosts, until="2.42")
     show = Op("GET", "/{name}", "os_compute_api:os-hosts:show", ADMIN, show_host, until="2.42")
+    update = Op("PUT", "/{name}", "os_compute_api:os-hosts:update", ADMIN, update_host, until="2.42", body=_HOST_UPDATE)
+    startup = Op("GET", "/{name}/startup", "os_compute_api:os-hosts:start", ADMIN, switch_host, until="2.42")
+    shutdown = Op("GET", "/{name}/shutdown", "os_compute_api:os-hosts:shutdown", ADMIN, switch_host, until="2.42")
+    reboot = Op("GET", "/{name}/reboot", "os_compute_api:os-hosts:reboot", ADMIN, switch_host, until="2.42")

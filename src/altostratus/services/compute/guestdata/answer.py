@@ -11,11 +11,15 @@ from typing import Any
 import msgspec
 
 from altostratus.kernel.cloud import Cloud
-from altostratus.kernel.db import Tx
+from altostratus.kernel.db import Row, Tx
 from altostratus.services.compute.guestdata import ec2, openstack
 from altostratus.services.compute.guestdata.facts import Facts, gather
 from altostratus.services.compute.models.servers import Server
 from altostratus.services.network import public as network
+
+_STRANGER = b"No server has this address in this network.\n"
+# upstream's limit; what guests post is encrypted with the key pair's public key
+_LONGEST_PASSWORD_BYTES = 1020
 
 
 class Missing(Exception):
@@ -24,13 +28,16 @@ class Missing(Exception):
 
 def metadata(cloud: Cloud, params: dict[str, Any]) -> dict[str, Any]:
     """Answer of one guest's request: {"status", "headers", "body_base64"}."""
-    if str(params.get("method", "GET")).upper() not in ("GET", "HEAD"):
-        return _reply(405, b"Only GET is answered here.\n")
+    path = str(params.get("path", "/")).partition("?")[0]
+    method = str(params.get("method", "GET")).upper()
+    if method == "POST" and _is_password(path):
+        return _keep_password(cloud, params)
+    if method not in ("GET", "HEAD"):
+        return _reply(405, b"Only GET is answered here, and one POST of a password.\n")
     with cloud.db.read() as tx:
         facts = _facts(tx, cloud, params)
     if facts is None:
-        return _reply(404, b"No server has this address in this network.\n")
-    path = str(params.get("path", "/")).partition("?")[0]
+        return _reply(404, _STRANGER)
     try:
         body, kind = look_up(facts, path)
     except Missing:
@@ -38,13 +45,41 @@ def metadata(cloud: Cloud, params: dict[str, Any]) -> dict[str, Any]:
     return _reply(200, body, kind)
 
 
-def _facts(tx: Tx, cloud: Cloud, params: dict[str, Any]) -> Facts | None:
+def _is_password(path: str) -> bool:
+    parts = [part for part in path.split("/") if part]
+    return len(parts) == 3 and parts[0] == "openstack" and parts[2] == "password"
+
+
+def _keep_password(cloud: Cloud, params: dict[str, Any]) -> dict[str, Any]:
+    """What the guest says its password is, for `os-server-password`. It may say so once."""
+    try:
+        password = base64.b64decode(str(params.get("body_base64", ""))).decode()
+    except ValueError:
+        return _reply(400, b"The password must be text.\n")
+    if len(password.encode()) > _LONGEST_PASSWORD_BYTES:
+        return _reply(400, b"The password is longer than 1020 bytes.\n")
+    with cloud.db.write() as tx:
+        row = _asker(tx, params)
+        if row is None:
+            return _reply(404, _STRANGER)
+        if row.posted_password:
+            return _reply(409, b"There is a password already. Clear it first: DELETE os-server-password.\n")
+        tx.update(Server, row.id, posted_password=password)
+    return _reply(200, b"")
+
+
+def _asker(tx: Tx, params: dict[str, Any]) -> Row[Any] | None:
     where = params.get("network_id") or params.get("router_id")
     if not where or not params.get("ip"):
         return None
     server_id = network.metadata_ports(tx, str(where), str(params["ip"]))
     row = tx.find(Server, server_id) if server_id else None
-    return gather(tx, cloud, row) if row is not None and not row.deleted else None
+    return row if row is not None and not row.deleted else None
+
+
+def _facts(tx: Tx, cloud: Cloud, params: dict[str, Any]) -> Facts | None:
+    row = _asker(tx, params)
+    return gather(tx, cloud, row) if row is not None else None
 
 
 def _reply(status: int, body: bytes, kind: str = "text/plain; charset=UTF-8") -> dict[str, Any]:
@@ -103,7 +138,7 @@ def _openstack(facts: Facts, parts: list[str]) -> tuple[bytes, str]:
     if name in ("vendor_data.json", "vendor_data2.json"):
         return b"{}", json
     if name == "password":
-        return b"", text
+        return (facts.server.posted_password or "").encode(), text
     if name == "user_data":
         return _user_data(facts)
     raise Missing

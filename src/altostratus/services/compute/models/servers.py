@@ -62,6 +62,7 @@ class Server(Model):
     key_name: Mapped[str | None]
     key_data: Mapped[dict[str, Any] | None]
     user_data: Mapped[str | None] = mapped_column(Text)
+    posted_password: Mapped[str | None] = mapped_column(Text)
     config_drive: Mapped[bool] = mapped_column(default=False)
     personality: Mapped[list[Any] | None]
     access_ip_v4: Mapped[str | None]

@@ -10,6 +10,7 @@ from altostratus.services.compute.api.servers.changes import begin_delete
 from altostratus.services.compute.api.servers.child import ServerChild, demand
 from altostratus.services.compute.api.shared import closed, wrapped
 from altostratus.services.compute.logic import hosts, servers, states
+from altostratus.services.network import public as network
 
 _LOCK = wrapped(
     "lock",
@@ -63,6 +64,16 @@ def reset_state(call: Call) -> None:
     servers.touch(call.tx, call.row.id, vm_state=state, **({"fault": fault} if state == "error" else {}))
 
 
+def inject_network_info(call: Call) -> None:
+    """Ask the host once more for the server's ports as they should be."""
+    demand(call, "inject_network_info", None, any_task=True)
+    if call.row.host is None:
+        return
+    ports = [port.id for port in network.ports_of_servers(call.tx, [call.row.id]).get(call.row.id, [])]
+    for want in network.port_wants(call.tx, call.cloud, ports, call.row.host):
+        call.cloud.desired.want(call.tx, want)
+
+
 def change_password(call: Call) -> None:
     """Needs an agent inside the guest."""
     demand(call, "change_password", ("active",))
@@ -109,6 +120,10 @@ class ServerAdministration(ServerChild, path="/servers"):
     reset_state = Action(
         "os-resetState", "os_compute_api:os-admin-actions:reset_state", ADMIN, reset_state,
         body=wrapped("os-resetState", closed({"state": {"enum": ["active", "error"]}}, "state")),
+    )  # fmt: skip
+    inject_network_info = Action(
+        "injectNetworkInfo", "os_compute_api:os-admin-actions:inject_network_info", ADMIN, inject_network_info,
+        body=wrapped("injectNetworkInfo", {}),
     )  # fmt: skip
     change_password = Action(
         "changePassword", "os_compute_api:os-admin-password", MEMBER, change_password,

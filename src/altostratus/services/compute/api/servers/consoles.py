@@ -14,6 +14,7 @@ from altostratus.kernel.resource.operations import Action, Op, Reply
 from altostratus.services.compute.api.servers.child import ServerChild, demand
 from altostratus.services.compute.api.shared import at, closed, wrapped
 from altostratus.services.compute.logic import consoles
+from altostratus.services.compute.models.servers import Server
 
 _OUTPUT = wrapped(
     "os-getConsoleOutput",
@@ -113,12 +114,13 @@ def _flat(stats: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def show_password(_call: Call) -> Reply:
-    """Guests of this cloud post no passwords."""
-    return Reply(200, {"password": ""})
+def show_password(call: Call) -> Reply:
+    """What the guest posted to the metadata service, encrypted with its key pair; else nothing."""
+    return Reply(200, {"password": call.row.posted_password or ""})
 
 
-def clear_password(_call: Call) -> Reply:
+def clear_password(call: Call) -> Reply:
+    call.tx.update(Server, call.row.id, posted_password=None)
     return Reply(204)
 
 
