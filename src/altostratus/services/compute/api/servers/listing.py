@@ -107,8 +107,8 @@ _WIDE: Final = ("user_data",)
 _UNSEEN: Final = frozenset(
     (
         "old_flavor", "image_properties", "key_data", "personality", "posted_password", "scheduler_hints", "nics",
-        "requested_nics", "requested_groups", "requested_host", "wanted_power", "power_token", "reboot_token", "reboot_kind",
-        "snapshot_token", "snapshot_path", "fill_token", "vcpus", "memory_mib", "server_group_id",
+        "requested_nics", "requested_groups", "requested_host", "wanted_power", "power_token", "reboot_token",
+        "reboot_kind", "snapshot_token", "snapshot_path", "fill_token", "vcpus", "memory_mib", "server_group_id",
     )
 )  # fmt: skip
 
