@@ -9,7 +9,7 @@ import pytest
 
 from altostratus.app import migrate
 from altostratus.app.service_list import ALL_SERVICES
-from altostratus.kernel.db import Db, Model
+from altostratus.kernel.db import Db, Model, table_of
 
 
 def schema_of(path):
@@ -31,7 +31,8 @@ def test_the_history_ends_at_the_models(tmp_path):
     migrate.upgrade(f"sqlite:///{tmp_path}/history.sqlite")
     models = Db(f"sqlite:///{tmp_path}/models.sqlite")
     # other tests declare tables of their own in the same process
-    shipped = [one.local_table for one in Model.registry.mappers if one.class_.__module__.startswith("altostratus.")]
+    models_of_ours = [one.class_ for one in Model.registry.mappers if one.class_.__module__.startswith("altostratus.")]
+    shipped = [table_of(model) for model in models_of_ours]
     Model.metadata.create_all(models.engine, tables=shipped)
     models.close()
     (had, had_indexes), (want, want_indexes) = (
