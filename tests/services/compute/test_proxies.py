@@ -121,3 +121,48 @@ def test_floating_ips(member, other, image, network, outside):
     assert member.delete(f"/os-floating-ips/{fip['id']}", version=OLD).status == 202
     assert member.get(f"/os-floating-ips/{fip['id']}", version=OLD).status == 404
     assert member.post(action, {"addFloatingIp": {"address": fip["ip"]}}, version="2.44").status == 400
+
+
+def test_volumes_and_snapshots(member, other, cloud):
+    wish = {"size": "1", "display_name": "v", "metadata": {"a": "b"}}
+    made = member.post("/os-volumes", {"volume": wish}, version=OLD)
+    assert made.status == 200, made.text
+    volume = made.json["volume"]["id"]
+    cloud.settle()
+    shown = member.read(f"/os-volumes/{volume}", version=OLD)["volume"]
+    assert shown["status"] == "available" and shown["metadata"] == {"a": "b"} and shown["attachments"] == [{}]
+    assert member.read("/os-volumes/detail", version=OLD)["volumes"] == [shown]
+    assert member.read("/os-volumes?offset=1", version=OLD)["volumes"] == []
+    assert other.get(f"/os-volumes/{volume}", version=OLD).status == 404
+    for body in ({"size": 0}, {"size": "x"}, {"display_name": "no size"}):
+        assert member.post("/os-volumes", {"volume": body}, version=OLD).status == 400
+    body = {"snapshot": {"volume_id": volume, "display_name": "s"}}
+    snapshot = member.post("/os-snapshots", body, version=OLD).json["snapshot"]
+    cloud.settle()
+    assert snapshot["volumeId"] == volume
+    assert member.read(f"/os-snapshots/{snapshot['id']}", version=OLD)["snapshot"]["status"] == "available"
+    assert len(member.read("/os-snapshots", version=OLD)["snapshots"]) == 1
+    assert member.delete(f"/os-volumes/{volume}", version=OLD).status == 400
+    assert member.delete(f"/os-snapshots/{snapshot['id']}", version=OLD).status == 202
+    cloud.settle()
+    assert member.delete(f"/os-volumes/{volume}", version=OLD).status == 202
+    cloud.settle()
+    assert member.get(f"/os-volumes/{volume}", version=OLD).status == 404
+    assert member.get("/os-volumes", version="2.36").status == 404
+
+
+def test_fixed_ips_come_and_go(member, image, network):
+    server = member.try_server(image, network).json["server"]["id"]
+    member.cloud.settle()
+    action = f"/servers/{server}/action"
+
+    def addresses():
+        return [one["addr"] for one in member.read(f"/servers/{server}/ips/inside", version=OLD)["inside"]]
+
+    assert member.post(action, {"addFixedIp": {"networkId": "none"}}, version=OLD).status == 400
+    assert member.post(action, {"addFixedIp": {"networkId": network}}, version=OLD).status == 202
+    first, second = addresses()
+    assert member.post(action, {"removeFixedIp": {"address": "10.0.0.99"}}, version=OLD).status == 400
+    assert member.post(action, {"removeFixedIp": {"address": second}}, version=OLD).status == 202
+    assert addresses() == [first]
+    assert member.post(action, {"addFixedIp": {"networkId": network}}, version="2.44").status == 400

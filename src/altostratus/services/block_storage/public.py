@@ -14,9 +14,30 @@ from altostratus.kernel.errors import BadRequest, Conflict, NotFound
 from altostratus.kernel.jobs import Want
 from altostratus.services.block_storage.jobs import begin
 from altostratus.services.block_storage.jobs.volumes import want_of
-from altostratus.services.block_storage.logic import attachments, messages, snapshots, types, volumes
+from altostratus.services.block_storage.logic import attachments, messages, proxied, snapshots, types, volumes
 from altostratus.services.block_storage.models.volumes import Attachment, Snapshot, Volume
 from altostratus.services.image import public as image_service
+
+__all__ = [
+    "AttachmentInfo",
+    "SnapshotInfo",
+    "VolumeInfo",
+    "attachments_of_servers",
+    "begin_detach",
+    "complete",
+    "create_snapshot",
+    "create_volume",
+    "delete_volume",
+    "detach",
+    "find_volumes",
+    "get_snapshot",
+    "get_volume",
+    "proxied",
+    "reserve",
+    "roll_back_detach",
+    "set_device",
+    "volume_want",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from altostratus.services.compute.api.proxies.networks import (
     FloatingIpPools,
     FloatingIps,
     Networks,
-    ServerFloatingIps,
+    ServerAddresses,
     TenantNetworks,
 )
 from altostratus.services.compute.api.proxies.security_groups import SecurityGroupRules, SecurityGroups
+from altostratus.services.compute.api.proxies.volumes import Snapshots, Volumes
 from altostratus.services.compute.api.quotas import Limits, QuotaClassSets, QuotaSets
 from altostratus.services.compute.api.servers.administration import ServerAdministration
 from altostratus.services.compute.api.servers.consoles import ConsoleTokens, ServerConsoles
@@ -72,6 +73,7 @@ _RULES = (
     Rule("os_compute_api:servers:create:attach_volume", _MEMBER, "Create a server with volumes."),
     Rule("os_compute_api:servers:create:attach_network", _MEMBER, "Create a server with networks."),
     Rule("os_compute_api:servers:create:trusted_certs", _MEMBER, "Create a server with trusted certificates."),
+    Rule("os_compute_api:servers:create_image:allow_volume_backed", _MEMBER, "Make images of volume-backed servers."),
     # upstream lets only administrators do this, for fear of images that fill the host; here the size of
     # the image is known and claimed
     Rule("os_compute_api:servers:create:zero_disk_flavor", _MEMBER, "Create a server with a flavor without disk."),
@@ -128,9 +130,11 @@ SERVICE = Service(
         TenantNetworks,
         FloatingIps,
         FloatingIpPools,
-        ServerFloatingIps,
+        ServerAddresses,
         Images,
         ImageMetadata,
+        Volumes,
+        Snapshots,
     ),
     envelope=envelope,
     versions=Microversions("compute", MINIMUM, MAXIMUM, legacy_header="X-OpenStack-Nova-API-Version"),

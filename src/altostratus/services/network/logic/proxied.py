@@ -14,7 +14,7 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import NotFound
 from altostratus.services.network.errors import missing
-from altostratus.services.network.logic import floating_ips, queries, security_groups, security_rules, wants
+from altostratus.services.network.logic import floating_ips, ports, queries, security_groups, security_rules, wants
 from altostratus.services.network.models import FloatingIp, Network, Port, SecurityGroup, SecurityGroupRule
 
 
@@ -198,6 +198,26 @@ def lead_floating_ip(
         floating_ips.dissociate(tx, cloud, fip)
     else:
         floating_ips.associate(tx, cloud, fip, queries.get_port(tx, port_id), fixed_address)
+
+
+def add_fixed_ip(tx: Tx, cloud: Cloud, port_id: str) -> None:
+    """Another address of the port's network. Raises Conflict when there is none left, BadRequest."""
+    port = queries.get_port(tx, port_id)
+    subnets = queries.subnets_of(tx, port.network_id)
+    used = [{"subnet_id": one["subnet_id"], "ip_address": one["ip_address"]} for one in port.fixed_ips]
+    wanted = [*used, *({"subnet_id": subnet.id} for subnet in subnets[:1])]
+    ports.update(tx, cloud, port, {"fixed_ips": wanted})
+
+
+def remove_fixed_ip(tx: Tx, cloud: Cloud, port_id: str, address: str) -> None:
+    """Raises Conflict or BadRequest while something needs the address."""
+    port = queries.get_port(tx, port_id)
+    kept = [
+        {"subnet_id": one["subnet_id"], "ip_address": one["ip_address"]}
+        for one in port.fixed_ips
+        if one["ip_address"] != address
+    ]
+    ports.update(tx, cloud, port, {"fixed_ips": kept})
 
 
 def list_networks(tx: Tx, ctx: Context, ids: Iterable[str] | None = None) -> list[Row[Any]]:

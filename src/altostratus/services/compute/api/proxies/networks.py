@@ -161,8 +161,47 @@ def remove_floating_ip(call: Call) -> Reply:
     return Reply(202)
 
 
-class ServerFloatingIps(ServerChild, path="/servers"):
-    """Floating IPs of a server. Use the network service."""
+def add_fixed_ip(call: Call) -> Reply:
+    """Another address for the server's port in a network."""
+    wanted = call.body["networkId"]
+    ports = network.ports_of_servers(call.tx, [call.row.id]).get(call.row.id, [])
+    port = next((port for port in ports if port.network_id == wanted), None)
+    if port is None:
+        raise BadRequest(f"Instance {call.row.id} has no port in network {wanted}: attach an interface instead.")
+    try:
+        proxied.add_fixed_ip(call.tx, call.cloud, port.id)
+    except Conflict as error:
+        raise BadRequest(str(error)) from None
+    return Reply(202)
+
+
+def remove_fixed_ip(call: Call) -> Reply:
+    address = call.body["address"]
+    ports = network.ports_of_servers(call.tx, [call.row.id]).get(call.row.id, [])
+    port = next((port for port in ports if address in [ip for ip, _subnet, _version in port.fixed_ips]), None)
+    if port is None:
+        raise BadRequest(f"Fixed IP {address} not found for instance {call.row.id}.")
+    try:
+        proxied.remove_fixed_ip(call.tx, call.cloud, port.id, address)
+    except Conflict as error:
+        raise BadRequest(str(error)) from None
+    return Reply(202)
+
+
+_MULTINIC: Final = "os_compute_api:os-multinic"
+
+
+class ServerAddresses(ServerChild, path="/servers"):
+    """Fixed and floating IPs of a server. Use the network service."""
+
+    add_fixed = Action(
+        "addFixedIp", f"{_MULTINIC}:add", MEMBER, add_fixed_ip, until=_LAST_ACTION,
+        body=wrapped("addFixedIp", closed({"networkId": {"type": "string", "minLength": 1}}, "networkId")),
+    )  # fmt: skip
+    remove_fixed = Action(
+        "removeFixedIp", f"{_MULTINIC}:remove", MEMBER, remove_fixed_ip, until=_LAST_ACTION,
+        body=wrapped("removeFixedIp", closed({"address": IP}, "address")),
+    )  # fmt: skip
 
     add = Action(
         "addFloatingIp", f"{_RULE}:add", MEMBER, add_floating_ip, until=_LAST_ACTION,
