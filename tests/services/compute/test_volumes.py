@@ -147,3 +147,16 @@ def test_delete_on_termination_can_be_changed(member, cloud, server):
     member.delete(f"/servers/{server}")
     cloud.settle()
     assert member.volume(volume) is None
+
+
+def test_an_image_of_a_volume_backed_server_boots(member, cloud, agent, image, network):
+    server = member.make_server(network=network, block_device_mapping_v2=boot_volume(image))
+    made = member.act(server, "createImage", {"name": "snap"})
+    assert made.status == 202, made.text
+    cloud.settle()
+    found = member.client.get(f"/image/v2/images/{made.json['image_id']}").json
+    assert found["status"] == "active" and found["size"] == 0 and "snapshot_id" in found["block_device_mapping"]
+    copy = member.make_server(found["id"], network)
+    (attached,) = member.show(copy)["os-extended-volumes:volumes_attached"]
+    assert member.volume(attached["id"])["snapshot_id"] and member.volume(attached["id"])["size"] == 2
+    assert agent.spec_of(copy).disks[0].volume_id == attached["id"]

@@ -174,6 +174,18 @@ def create_snapshot_image(
     return image_id
 
 
+def create_empty_image(
+    tx: Tx, cloud: Cloud, ctx: Context, *, name: str, properties: Mapping[str, str], min_disk_gib: int = 0
+) -> str:
+    """An active image without data of its own: its properties say what servers boot from. Its id."""
+    values = {
+        "name": name, "disk_format": "qcow2", "container_format": "bare", "min_disk": min_disk_gib,
+        "owner": ctx.project_id, "visibility": "private", "status": "active", "size": 0,
+    }  # fmt: skip
+    usable = {key: str(value) for key, value in properties.items() if not key.startswith(images.RESERVED_PREFIX)}
+    return str(images.create_image(tx, cloud, values, usable).id)
+
+
 def staging_path(cloud: Cloud, image_id: str) -> str:
     """Where the agent writes the finished file of an image."""
     return os.path.join(staging_directory(cloud), f"{image_id}.image")

@@ -9,6 +9,11 @@ from altostratus.services.compute.models.servers import Server
 from altostratus.services.image import public as image
 
 
+def begin(step: StepCall) -> None:
+    row = step.tx.get(Server, step.resource_id, what="server")
+    servers.notify(step.tx, step.cloud, row, "snapshot.start", snapshot_image_id=step.params["image_id"])
+
+
 def order(step: StepCall) -> None:
     row = step.tx.get(Server, step.resource_id, what="server")
     path = image.staging_path(step.cloud, step.params["image_id"])
@@ -59,9 +64,11 @@ CREATE_IMAGE = Job(
     resource="server",
     busy="queue",
     steps=[
+        # whatever fails later, the image that the request made goes away last
+        Step("begin", local(begin), undo=remote(discard)),
         Step("order", local(order), undo=local(forget_order)),
-        Step("snapshot", desire(ask), undo=remote(discard), deadline_s=1800),
-        Step("upload", remote(upload), undo=remote(discard)),
+        Step("snapshot", desire(ask), deadline_s=1800),
+        Step("upload", remote(upload)),
         Step("rotate", local(rotate)),
         Step("done", local(done)),
     ],

@@ -56,8 +56,18 @@ def create_image(call: Call) -> Reply:
     demand(call, "createImage", ("active", "stopped", "paused", "suspended"))
     metadata = call.body.get("metadata") or {}
     limits.demand_metadata(call.tx, call.cloud, call.row.project_id, len(metadata))
-    image_id = snapshots.new_image(call.tx, call.cloud, call.ctx, call.row, call.body["name"], metadata)
+    name = call.body["name"]
+    if _root(call) is not None and _root(call).destination_type == "volume":
+        call.demand("os_compute_api:servers:create_image:allow_volume_backed", dict(call.row._mapping))
+        image_id = snapshots.volume_image(call.tx, call.cloud, call.ctx, call.row, name, metadata, call.request_id)
+        return _made(call, image_id)
+    image_id = snapshots.new_image(call.tx, call.cloud, call.ctx, call.row, name, metadata)
     return _imaging(call, image_id)
+
+
+def _root(call: Call) -> Any:
+    devices = servers.devices_of(call.tx, [call.row.id])[call.row.id]
+    return next((one for one in devices if one.boot_index == 0), None)
 
 
 def create_backup(call: Call) -> Reply:
@@ -73,6 +83,10 @@ def create_backup(call: Call) -> Reply:
 
 def _imaging(call: Call, image_id: str, backup: dict[str, Any] | None = None) -> Reply:
     start_job(call, CREATE_IMAGE, {"image_id": image_id, **(backup or {})})
+    return _made(call, image_id)
+
+
+def _made(call: Call, image_id: str) -> Reply:
     headers = {"Location": f"{call.host_url}/image/v2/images/{image_id}"}
     return Reply(202, {"image_id": image_id}, headers=headers) if at(call, 45) else Reply(202, headers=headers)
 
@@ -81,7 +95,7 @@ def rebuild(call: Call) -> Reply:
     """A fresh root disk; id, addresses and volumes stay."""
     demand(call, "rebuild", ("active", "stopped", "error"))
     row, body = call.row, call.body
-    root = next((one for one in servers.devices_of(call.tx, [row.id])[row.id] if one.boot_index == 0), None)
+    root = _root(call)
     if row.host is None:
         raise Conflict(f"Instance {row.id} is not on any host, so it cannot be rebuilt. Delete it and create another.")
     if root is None or root.destination_type != "local":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block devices of a request: every spelling to one form, and the rules between them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from altostratus.kernel.errors import BadRequest, NotFound
 from altostratus.kernel.resource.fields import parse_bool
 from altostratus.services.block_storage import public as block_storage
 from altostratus.services.compute.logic.building import images
+from altostratus.services.image.public import ImageInfo
 
 _INVALID = "Block Device Mapping is Invalid: "
 _MOST_LOCAL = 16
@@ -58,6 +60,18 @@ def parse_devices(
     if image_id and not any(_is_images_own(device, image_id) for device in found):
         found.insert(0, Device("image", "local", 0, image_id, delete_on_termination=True))
     return found
+
+
+def mappings_of_image(found: ImageInfo) -> list[dict[str, Any]]:
+    """The block devices that an image of a volume-backed server stands for. Raises BadRequest if unreadable."""
+    text = found.properties.get("block_device_mapping")
+    if not text:
+        return []
+    try:
+        given = json.loads(text) if isinstance(text, str) else text
+        return [{name: value for name, value in one.items() if value is not None} for one in given]
+    except (ValueError, TypeError, AttributeError):
+        raise BadRequest(_INVALID + f"image {found.id} has an unreadable block_device_mapping property.") from None
 
 
 def _is_images_own(device: Device, image_id: str) -> bool:

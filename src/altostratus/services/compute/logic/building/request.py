@@ -17,7 +17,7 @@ from altostratus.services.compute.config import ComputeOptions
 from altostratus.services.compute.jobs.create import CREATE
 from altostratus.services.compute.logic import devices as device_rows
 from altostratus.services.compute.logic import flavors, groups, hosts, keypairs, limits, servers
-from altostratus.services.compute.logic.building import devices, naming
+from altostratus.services.compute.logic.building import devices, images, naming
 from altostratus.services.compute.logic.building.devices import Device
 from altostratus.services.compute.models.servers import BlockDevice, Server
 from altostratus.services.network import public as network
@@ -91,7 +91,13 @@ def check(tx: Tx, cloud: Cloud, ctx: Context, body: dict[str, Any], hints: dict[
         raise BadRequest("min_count must be <= max_count")
     flavor = flavors.get_flavor(tx, ctx, str(body["flavorRef"]))
     image_id = body.get("imageRef") or None
-    wished = devices.parse_devices(body.get("block_device_mapping_v2"), body.get("block_device_mapping"), image_id)
+    asked = body.get("block_device_mapping_v2")
+    stands_for = devices.mappings_of_image(images.get_usable(tx, ctx, image_id)) if image_id else []
+    if stands_for:
+        image_id = None
+        taken = {one.get("boot_index") for one in asked or () if one.get("boot_index") is not None}
+        asked = [*(asked or ()), *(one for one in stands_for if one.get("boot_index") not in taken)]
+    wished = devices.parse_devices(asked, body.get("block_device_mapping"), image_id)
     if not wished:
         raise BadRequest("Missing imageRef attribute: give an image, or a boot disk in block_device_mapping_v2.")
     wished = devices.with_flavor(wished, flavor)
