@@ -18,6 +18,7 @@ from altostratus.services.compute.models.servers import BlockDevice, Server
 from altostratus.services.placement import public as placement
 
 _MIB_PER_GIB: Final = 1024
+_SOFT_WEIGHT: Final = 10.0
 
 
 class Refusal(NamedTuple):
@@ -122,7 +123,7 @@ def choose(tx: Tx, cloud: Cloud, request: Request, resources: dict[str, int]) ->
                 break
         else:
             fitting.append(state)
-    return Choice(by_weight(fitting, options), refusals)
+    return Choice(by_weight(fitting, options, request), refusals)
 
 
 def _with_servers(tx: Tx, states: Iterable[HostState]) -> list[HostState]:
@@ -133,8 +134,11 @@ def _with_servers(tx: Tx, states: Iterable[HostState]) -> list[HostState]:
     return [HostState(one.host, one.capacity, frozenset(on.get(one.name, ()))) for one in states]
 
 
-def by_weight(states: Sequence[HostState], options: ComputeOptions) -> list[HostState]:
-    """Most free memory first; vCPUs and disk count likewise. Each is scaled to 0..1 among the candidates."""
+def by_weight(states: Sequence[HostState], options: ComputeOptions, request: Request) -> list[HostState]:
+    """Most free memory first; vCPUs and disk count likewise. Each is scaled to 0..1 among the candidates.
+
+    Members of a soft group count more than all of these: towards them, or away from them.
+    """
     scores = dict.fromkeys((state.name for state in states), 0.0)
     for resource, multiplier in (
         ("MEMORY_MB", options.ram_weight_multiplier),
@@ -147,6 +151,9 @@ def by_weight(states: Sequence[HostState], options: ComputeOptions) -> list[Host
         lowest, span = min(free.values()), max(free.values()) - min(free.values())
         for name, units in free.items():
             scores[name] += multiplier * ((units - lowest) / span if span else 0.0)
+    towards = {"soft-affinity": _SOFT_WEIGHT, "soft-anti-affinity": -_SOFT_WEIGHT}.get(request.group_policy or "", 0.0)
+    for name in scores:
+        scores[name] += towards * request.group_hosts.count(name)
     return sorted(states, key=lambda state: (-scores[state.name], state.name))
 
 
