@@ -37,7 +37,10 @@ def after(seconds: float) -> Timestamp:
 def parse(text: str) -> datetime:
     """An aware datetime from a timestamp or any ISO 8601 text (no zone means UTC). Raises ValueError."""
     moment = datetime.fromisoformat(text.strip())
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:  # the first and the last day of the calendar, in another zone
+        raise ValueError(f"{text} is outside the calendar in UTC") from error
 
 
 def to_timestamp(moment: datetime) -> Timestamp:

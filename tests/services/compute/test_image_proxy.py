@@ -21,7 +21,17 @@ def test_list_and_show(member, other, image, network):
     assert member.get("/images", version="2.36").status == 404
 
 
-@pytest.mark.parametrize("query", ["limit=x", "marker=none", "changes-since=soon", "minRam=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=x",
+        "marker=none",
+        "changes-since=soon",
+        "minRam=x",
+        "limit=\u00b2",
+        "changes-since=9999-12-31T23:59:59-10:00",
+    ],
+)
 def test_bad_queries(member, image, query):
     assert member.get(f"/images?{query}", version=OLD).status == 400
 

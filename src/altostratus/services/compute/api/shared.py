@@ -50,7 +50,7 @@ def limited(call: Call, items: list[T]) -> list[T]:
     numbers = {}
     for name in ("offset", "limit"):
         text = call.query.get(name, ["0"])[-1]
-        if not text.isdigit():
+        if not (text.isascii() and text.isdigit()):
             raise BadRequest(f"{name} param must be an integer, not {text!r}.")
         numbers[name] = int(text)
     start, size = numbers["offset"], numbers["limit"] or _LONGEST

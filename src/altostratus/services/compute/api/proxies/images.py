@@ -51,7 +51,7 @@ def _whole(call: Call, found: ImageInfo) -> dict[str, Any]:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise BadRequest(f"Invalid {name} filter {text!r}: use a whole number.")
     return int(text)
 

@@ -21,11 +21,11 @@ _NEW_VOLUME: Final = wrapped(
     {
         "type": "object",
         "properties": {
-            "size": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 1},
+            "size": {"type": ["integer", "string"], "pattern": "^[0-9]{1,9}$", "minimum": 1, "maximum": 2**31 - 1},
             "display_name": _TEXT,
             "display_description": _TEXT,
             "volume_type": _TEXT,
-            "metadata": {"type": ["object", "null"]},
+            "metadata": {"type": ["object", "null"], "additionalProperties": {"type": "string", "maxLength": 255}},
             "snapshot_id": _TEXT,
             "availability_zone": _TEXT,
         },
