@@ -26,7 +26,13 @@ def look(content: bytes, chunk_bytes: int = 65536) -> DiskFacts:
 
 
 def make(path: Path, format: str, *options: str) -> Path:
-    subprocess.run(["qemu-img", "create", "-q", "-f", format, *options, str(path), "10M"], check=True)
+    argv = ["qemu-img", "create", "-q", "-f", format, *options, str(path), "10M"]
+    for _ in range(5):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        # LUKS measures the processor's speed first, and gives up when the machine is too busy for that
+        if done.returncode == 0 or "iteration" not in done.stderr.lower():
+            break
+    assert done.returncode == 0, done.stderr
     return path
 
 
