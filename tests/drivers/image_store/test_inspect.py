@@ -27,11 +27,10 @@ def look(content: bytes, chunk_bytes: int = 65536) -> DiskFacts:
 
 def make(path: Path, format: str, *options: str) -> Path:
     argv = ["qemu-img", "create", "-q", "-f", format, *options, str(path), "10M"]
-    for _ in range(5):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        # LUKS measures the processor's speed first, and gives up when the machine is too busy for that
-        if done.returncode == 0 or "iteration" not in done.stderr.lower():
-            break
+    done, tries = subprocess.run(argv, capture_output=True, text=True, check=False), 1
+    # LUKS measures the processor's speed first, and gives up when the machine is too busy for that
+    while done.returncode != 0 and "iteration" in done.stderr.lower() and tries < 5:
+        done, tries = subprocess.run(argv, capture_output=True, text=True, check=False), tries + 1
     assert done.returncode == 0, done.stderr
     return path
 
