@@ -52,9 +52,12 @@ def write_boot_partition(path: str, kernel_image: str, initrd: bytes, toolbox: T
 
 
 def write_root_partition(path: str, root: str, size_mib: int, toolbox: Toolbox) -> None:
-    """An ext4 file system with the content of the directory `root`, everything owned by the guest's root."""
+    """An ext4 file system with the content of the directory `root`, everything owned by the guest's root.
+
+    It has a journal: a guest may be cut off while it grows its file system at the first boot.
+    """
     toolbox.run(
-        "mke2fs", "-q", "-t", "ext4", "-L", _ROOT_LABEL, "-U", _ROOT_UUID, "-m", "0", "-O", "^has_journal,resize_inode",
+        "mke2fs", "-q", "-t", "ext4", "-L", _ROOT_LABEL, "-U", _ROOT_UUID, "-m", "0", "-O", "has_journal,resize_inode",
         "-E", f"root_owner=0:0,resize=8388608,hash_seed={_ROOT_UUID}", "-d", root, path, f"{size_mib}M",
         environment={"E2FSPROGS_FAKE_TIME": _FIXED_TIME},
     )  # fmt: skip
