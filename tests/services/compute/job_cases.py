@@ -9,7 +9,9 @@ from altostratus.services.compute.jobs.create_image import CREATE_IMAGE
 from altostratus.services.compute.jobs.delete import DELETE
 from altostratus.services.compute.jobs.interfaces import ATTACH_INTERFACE, DETACH_INTERFACE
 from altostratus.services.compute.jobs.rebuild import REBUILD
+from altostratus.services.compute.jobs.rescue import RESCUE, UNRESCUE
 from altostratus.services.compute.jobs.resize import CONFIRM_RESIZE, RESIZE, REVERT_RESIZE
+from altostratus.services.compute.jobs.shelve import SHELVE, UNSHELVE
 from altostratus.services.compute.jobs.volumes import ATTACH_VOLUME, DETACH_VOLUME
 from altostratus.testing.jobs_suite import JobCase
 
@@ -203,6 +205,18 @@ def rebuilt_or_told(cloud):
     assert shown["status"] == "ACTIVE" or shown["fault"]["message"]
 
 
+def shelved(cloud):
+    _, shown = only_server(cloud)
+    assert (shown["status"], shown["OS-EXT-STS:task_state"]) == ("SHELVED_OFFLOADED", None)
+    assert cloud.agents["compute"].driver.list_servers() == []
+
+
+def not_shelved(cloud):
+    state_is(*RUNNING)(cloud)
+    images = cloud.client("member").get("/image/v2/images").json["images"]
+    assert [one["name"] for one in images] == ["mini"]
+
+
 CASES = [
     JobCase(CREATE, new_agents, open_cloud, begin_create, created, nothing_held),
     JobCase(DELETE, new_agents, open_cloud, begin_delete, deleted, created),
@@ -223,6 +237,12 @@ CASES = [
     ),
     JobCase(
         REBUILD, new_agents, open_cloud, Story("rebuild", {"imageRef": ""}).begin, state_is(*RUNNING), rebuilt_or_told
+    ),
+    power_case(RESCUE, Story("rescue", {}), ("RESCUE", "running"), RUNNING),
+    power_case(UNRESCUE, Story("unrescue", before=(("rescue", {}),)), RUNNING, ("RESCUE", "running")),
+    JobCase(SHELVE, new_agents, open_cloud, Story("shelve").begin, shelved, not_shelved),
+    JobCase(
+        UNSHELVE, new_agents, open_cloud, Story("unshelve", before=(("shelve", None),)).begin, not_shelved, shelved
     ),
     JobCase(
         RESIZE, new_agents, open_cloud, Story(*GROW).begin, resized_to("m1.tiny", RESIZED, 512),

@@ -173,4 +173,3 @@ def test_small_things(member, server):
     assert member.read(f"/servers/{server}/os-server-password") == {"password": ""}
     assert member.delete(f"/servers/{server}/os-server-password").status == 204
     assert member.read(f"/servers/{server}/topology")["nodes"][0]["memory_mb"] == 128
-    assert member.act(server, "rescue", {}).status == 501

@@ -29,6 +29,7 @@ from altostratus.services.compute.api.servers.metadata import ServerMetadata, Se
 from altostratus.services.compute.api.servers.networking import ServerNetworking
 from altostratus.services.compute.api.servers.power import ServerPower
 from altostratus.services.compute.api.servers.resource import Server
+from altostratus.services.compute.api.servers.setting_aside import ServerSettingAside
 from altostratus.services.compute.api.servers.volumes import ServerVolumes
 from altostratus.services.compute.api.services import AvailabilityZones, Services
 from altostratus.services.compute.api.usage import TenantUsage
@@ -52,7 +53,9 @@ from altostratus.services.compute.jobs.interfaces import ATTACH_INTERFACE, DETAC
 from altostratus.services.compute.jobs.power import POWER_JOBS
 from altostratus.services.compute.jobs.rebuild import REBUILD
 from altostratus.services.compute.jobs.reports import on_server
+from altostratus.services.compute.jobs.rescue import RESCUE, UNRESCUE
 from altostratus.services.compute.jobs.resize import CONFIRM_RESIZE, RESIZE, REVERT_RESIZE
+from altostratus.services.compute.jobs.shelve import SHELVE, UNSHELVE
 from altostratus.services.compute.jobs.volumes import ATTACH_VOLUME, DETACH_VOLUME
 from altostratus.services.compute.logic.flavors import seed_flavors
 from altostratus.services.compute.logic.limits import COUNTABLES
@@ -77,6 +80,7 @@ _RULES = (
     # upstream lets only administrators do this, for fear of images that fill the host; here the size of
     # the image is known and claimed
     Rule("os_compute_api:servers:create:zero_disk_flavor", _MEMBER, "Create a server with a flavor without disk."),
+    Rule("os_compute_api:os-shelve:unshelve_to_host", _ADMIN, "Bring a shelved server back on a named host."),
     Rule("os_compute_api:os-lock-server:unlock:unlock_override", _ADMIN, "Unlock what an administrator locked."),
     Rule("os_compute_api:os-instance-actions:events", _ADMIN, "Details of the events of an action."),
     Rule("os_compute_api:limits:other_project", _ADMIN, "Limits of another project."),
@@ -108,6 +112,7 @@ SERVICE = Service(
         ServerVolumes,
         ServerHistory,
         ServerConsoles,
+        ServerSettingAside,
         ConsoleTokens,
         Flavor,
         Keypair,
@@ -152,6 +157,10 @@ SERVICE = Service(
         RESIZE,
         CONFIRM_RESIZE,
         REVERT_RESIZE,
+        RESCUE,
+        UNRESCUE,
+        SHELVE,
+        UNSHELVE,
     ),
     reconcilers=(ANNOUNCE_HOSTS, FORGET_OLD),
     quotas=COUNTABLES,

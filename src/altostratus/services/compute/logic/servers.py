@@ -98,7 +98,7 @@ def touch(tx: Tx, server_id: str, **values: Any) -> None:
 
 
 def devices_of(tx: Tx, server_ids: Collection[str]) -> dict[str, list[Row[Any]]]:
-    """Server id -> its block devices in their order; one query."""
+    """Server id -> its block devices in their order (a rescue disk comes first); one query."""
     table = table_of(BlockDevice)
     found: dict[str, list[Row[Any]]] = {server_id: [] for server_id in server_ids}
     statement = select(table).where(table.c.server_id.in_(list(server_ids))).order_by(table.c.position)

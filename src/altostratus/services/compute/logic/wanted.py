@@ -19,6 +19,8 @@ from altostratus.services.compute.models.servers import BlockDevice, ConfigDrive
 from altostratus.services.network import public as network
 
 KIND = "server"
+# the block device that a rescued server starts from
+RESCUE_POSITION = -1
 Bus = Literal["virtio", "scsi", "sata", "ide"]
 _BUSES: dict[str, Bus] = {"virtio": "virtio", "scsi": "scsi", "sata": "sata", "ide": "ide", "usb": "sata"}
 
@@ -55,7 +57,7 @@ def build_spec(tx: Tx, cloud: Cloud, row: Row[Any], devices: Iterable[Row[Any]])
         power_token=row.power_token,
         restart_on_crash=options.resume_servers_on_host_start,
         firmware="uefi" if properties.get("hw_firmware_type") == "uefi" else "bios",
-        disks=[_disk(one, row, volumes.get(one.volume_id)) for one in devices],
+        disks=_rescued([_disk(one, row, volumes.get(one.volume_id)) for one in devices], devices),
         nics=_nics(tx, row),
         config_drive=ConfigDriveSpec(files=drive.files) if drive is not None else None,
         reboot_token=row.reboot_token,
@@ -74,6 +76,17 @@ def instance_name(server_id: str) -> str:
 def _shutdown_timeout(properties: dict[str, Any], options: ComputeOptions) -> int:
     text = str(properties.get("os_shutdown_timeout", ""))
     return int(text) if text.isdigit() else options.shutdown_timeout_s
+
+
+def _rescued(disks: list[DiskSpec], devices: list[Row[Any]]) -> list[DiskSpec]:
+    """With a rescue disk: it is the one to boot from, and all names move on by one."""
+    if not devices or devices[0].position != RESCUE_POSITION:
+        return disks
+    moved: list[DiskSpec] = []
+    for place, disk in enumerate(disks):
+        name = next_device_name([one.device for one in moved])
+        moved.append(msgspec.structs.replace(disk, device=name, boot_index=0 if place == 0 else None))
+    return moved
 
 
 def _disk(device: Row[Any], server: Row[Any], volume: Any) -> DiskSpec:

@@ -5,7 +5,7 @@ import base64
 import re
 from typing import Any
 
-from altostratus.kernel.errors import BadRequest, Conflict, NotFound, NotImplementedHere, Unavailable
+from altostratus.kernel.errors import BadRequest, Conflict, NotFound, Unavailable
 from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.policy import ADMIN, MEMBER, READER
 from altostratus.kernel.resource.call import Call
@@ -141,13 +141,6 @@ def no_migration(call: Call) -> Reply:
     raise NotFound(f"Migration {call.params['migration_id']} could not be found for instance {call.row.id}.")
 
 
-def refuse_rescue(call: Call) -> Reply:
-    demand(call, "rescue", ("active", "stopped", "error"))
-    raise NotImplementedHere(
-        "Rescue mode is not offered. Attach the disk to another server, or rebuild from an image, instead."
-    )
-
-
 def token_owner(call: Call) -> Reply:
     """What a console token opens."""
     row = consoles.find_token(call.tx, call.params["token"])
@@ -193,8 +186,6 @@ class ServerConsoles(ServerChild, path="/servers"):
         "GET", "/{id}/migrations", f"{_MIGRATIONS}:index", "rule:project_manager_or_admin", migrations, since="2.23"
     )
     migration = Op("GET", "/{id}/migrations/{migration_id}", f"{_MIGRATIONS}:show", ADMIN, no_migration, since="2.23")
-    rescue = Action("rescue", "os_compute_api:os-rescue", MEMBER, refuse_rescue, status=200, body=wrapped("rescue", {}))
-    unrescue = Action("unrescue", "os_compute_api:os-unrescue", MEMBER, refuse_rescue, body=wrapped("unrescue", {}))
 
 
 class ConsoleTokens(Resource, path="/os-console-auth-tokens"):
