@@ -16,10 +16,10 @@ from altostratus.testing.private_cloud import PrivateCloud
 
 
 class Killer:
-    """While it is entered, control and agent die again and again. `deaths` counts them."""
+    """While it is entered, control and agent die again and again, `most` times. `deaths` counts them."""
 
-    def __init__(self, cloud: PrivateCloud, seed: int, *, pause_s: tuple[float, float]) -> None:
-        self._cloud, self._random, self._pause_s = cloud, random.Random(seed), pause_s
+    def __init__(self, cloud: PrivateCloud, seed: int, *, pause_s: tuple[float, float], most: int = 40) -> None:
+        self._cloud, self._random, self._pause_s, self._most = cloud, random.Random(seed), pause_s, most
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.deaths: Counter[str] = Counter()
@@ -34,7 +34,7 @@ class Killer:
 
     def _run(self) -> None:
         victims = itertools.cycle(("agent", "control", "both"))
-        while not self._ended.wait(self._random.uniform(*self._pause_s)):
+        while self.deaths.total() < self._most and not self._ended.wait(self._random.uniform(*self._pause_s)):
             name = next(victims)
             for one in ("control", "agent") if name == "both" else (name,):
                 before = _pid_of(self._cloud, one)

@@ -133,7 +133,7 @@ def real():
 @pytest.mark.system
 def test_lives_of_real_guests(real):
     work = Workload(real, lives=8)
-    with Killer(real, SEED, pause_s=(2.0, 8.0)) as killer:
+    with Killer(real, SEED, pause_s=(1.0, 6.0), most=16) as killer:
         work.run(at_once=3)
     assert killer.deaths["control"] and killer.deaths["agent"], killer.deaths
     wait_for_peace(work.admin, work.tenant, real=True, timeout_s=180)
