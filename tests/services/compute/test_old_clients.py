@@ -68,6 +68,7 @@ def test_hosts_are_switched_off_for_scheduling(admin, member):
     for body, status in (({}, 400), ({"status": "off"}, 400), ({"maintenance_mode": "enable"}, 501)):
         assert admin.put(path, body, version="2.42").status == status
     assert admin.put("/os-hosts/none", {"status": "enable"}, version="2.42").status == 404
+    assert admin.put("/os-hosts/none", {"maintenance_mode": "enable"}, version="2.42").status == 404
     assert member.put(path, {"status": "enable"}, version="2.42").status == 403
     assert admin.get(f"{path}/reboot", version="2.42").status == 501
     assert member.get(f"{path}/startup", version="2.42").status == 403

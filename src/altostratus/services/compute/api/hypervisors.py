@@ -258,9 +258,9 @@ def list_hosts(call: Call) -> Reply:
 
 def update_host(call: Call) -> Reply:
     """Take a host out of scheduling, or back."""
+    _get_host(call)
     if "maintenance_mode" in call.body:
         raise NotImplementedHere("The hosts of this cloud have no maintenance mode. Use status: disable.")
-    _get_host(call)
     row = hosts.ensure_service(call.tx, call.params["name"])
     disabled = call.body["status"].lower() == "disable"
     call.tx.update(ComputeService, row.id, disabled=disabled, disabled_reason=None, updated_at=clock.now())
