@@ -122,6 +122,27 @@ def test_fifty_lives_on_a_simulated_host():
         wait_for_peace(work.admin, work.tenant, real=False)
 
 
+@pytest.mark.system_smoke
+def test_everything_dies_in_the_middle_of_creates():
+    """Who got an answer gets a server, whatever happened in the moment after."""
+    chance = random.Random(SEED)
+    with PrivateCloud(simulated=True) as cloud:
+        work = Workload(cloud, lives=0)
+        accepted: set[str] = set()
+        for turn in range(3):
+            with ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(work.birth, range(turn * 10, turn * 10 + 10)))
+            time.sleep(chance.uniform(0, 0.3))
+            for name in ("supervisor", "agent", "control", "console"):
+                assert kill_process(cloud, name), name
+            cloud.alto("up")
+            accepted |= {one for one in answers if one}
+        wait_for_peace(work.admin, work.tenant, real=False)
+        servers = work.tenant.need("GET", "/compute/v2.1/servers/detail")["servers"]
+        assert accepted == {one["id"] for one in servers if one["status"] == "ACTIVE"}
+        assert work.wrong == []
+
+
 @pytest.fixture
 def real():
     if reason := can_run_guests():

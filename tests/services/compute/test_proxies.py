@@ -136,8 +136,8 @@ def test_volumes_and_snapshots(member, other, cloud):
     assert other.get(f"/os-volumes/{volume}", version=OLD).status == 404
     for body in ({"size": 0}, {"size": "x"}, {"display_name": "no size"}):
         assert member.post("/os-volumes", {"volume": body}, version=OLD).status == 400
-    body = {"snapshot": {"volume_id": volume, "display_name": "s"}}
-    snapshot = member.post("/os-snapshots", body, version=OLD).json["snapshot"]
+    wanted = {"snapshot": {"volume_id": volume, "display_name": "s"}}
+    snapshot = member.post("/os-snapshots", wanted, version=OLD).json["snapshot"]
     cloud.settle()
     assert snapshot["volumeId"] == volume
     assert member.read(f"/os-snapshots/{snapshot['id']}", version=OLD)["snapshot"]["status"] == "available"

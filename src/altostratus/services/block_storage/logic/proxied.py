@@ -96,11 +96,15 @@ def find_snapshot(tx: Tx, ctx: Context, snapshot_id: str) -> Row[Any]:
 
 
 def create_snapshot(
-    tx: Tx, cloud: Cloud, ctx: Context, request_id: str, volume_id: str, values: dict[str, Any], *, force: bool
+    tx: Tx, cloud: Cloud, ctx: Context, request_id: str, wanted: dict[str, Any], *, force: bool
 ) -> Row[Any]:
-    """`values`: name, description. `force`: of a volume in use, too. Raises NotFound, BadRequest, QuotaExceeded."""
-    volume = find_volume(tx, ctx, volume_id)
-    values = {"metadata": {}, "user_id": ctx.user_id, **values}
+    """`wanted`: volume_id, name, description. `force`: of a volume in use, too.
+
+    Raises NotFound, BadRequest, QuotaExceeded.
+    """
+    volume = find_volume(tx, ctx, wanted["volume_id"])
+    own = {name: value for name, value in wanted.items() if name != "volume_id"}
+    values = {"metadata": {}, "user_id": ctx.user_id, **own}
     row = snapshots.create_snapshot(tx, cloud, volume, values, allow_in_use=force)
     begin.create_snapshot(tx, cloud, row, begin.Origin(request_id, ctx.project_id, ctx.user_id))
     return row

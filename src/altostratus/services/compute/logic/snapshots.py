@@ -8,6 +8,7 @@ from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import Conflict
+from altostratus.kernel.resource.call import Call
 from altostratus.services.block_storage import public as block_storage
 from altostratus.services.compute.logic import servers
 from altostratus.services.image import public as image
@@ -58,16 +59,15 @@ def _properties(ctx: Context, row: Row[Any]) -> dict[str, str]:
     }
 
 
-def volume_image(
-    tx: Tx, cloud: Cloud, ctx: Context, row: Row[Any], name: str, metadata: dict[str, str], request_id: str
-) -> str:
+def volume_image(call: Call, name: str, metadata: dict[str, str]) -> str:
     """The id of an image without data that says which snapshots of the server's volumes to boot from."""
+    tx, cloud, ctx, row = call.tx, call.cloud, call.ctx, call.row
     mappings = []
     for device in servers.devices_of(tx, [row.id])[row.id]:
         if device.volume_id is None:
             continue
         snapshot_id = block_storage.create_snapshot(
-            tx, cloud, ctx, device.volume_id, name=f"snapshot for {name}", request_id=request_id
+            tx, cloud, ctx, device.volume_id, name=f"snapshot for {name}", request_id=call.request_id
         )
         mappings.append(
             {

@@ -139,9 +139,8 @@ def create_snapshot(call: Call) -> Reply:
     body = call.body["snapshot"]
     values = {"name": body.get("display_name"), "description": body.get("display_description")}
     force = bool(parse_bool(str(body.get("force", False))))
-    made = proxied.create_snapshot(
-        call.tx, call.cloud, call.ctx, call.request_id, body["volume_id"], values, force=force
-    )
+    values["volume_id"] = body["volume_id"]
+    made = proxied.create_snapshot(call.tx, call.cloud, call.ctx, call.request_id, values, force=force)
     return Reply(200, {"snapshot": _shown_snapshot(made)})
 
 

@@ -59,7 +59,7 @@ def create_image(call: Call) -> Reply:
     name = call.body["name"]
     if _root(call) is not None and _root(call).destination_type == "volume":
         call.demand("os_compute_api:servers:create_image:allow_volume_backed", dict(call.row._mapping))
-        image_id = snapshots.volume_image(call.tx, call.cloud, call.ctx, call.row, name, metadata, call.request_id)
+        image_id = snapshots.volume_image(call, name, metadata)
         return _made(call, image_id)
     image_id = snapshots.new_image(call.tx, call.cloud, call.ctx, call.row, name, metadata)
     return _imaging(call, image_id)
