@@ -8,7 +8,7 @@ process is away: requests wait in the socket's queue, work waits in the database
 
 import fcntl
 import os
-import subprocess
+import signal
 import sys
 import threading
 import time
@@ -31,53 +31,68 @@ _WELL_AFTER_S = 5.0
 
 
 class Child:
-    """A process that is started again when it ends, with growing pauses while it keeps failing."""
+    """A process that is started again when it ends, with growing pauses while it keeps failing.
+
+    It is spawned, not forked: `subprocess` waits for a pipe to close, and a control process that Granian
+    forks at that very moment holds the other end open, so that the wait would last as long as it lives.
+    """
 
     def __init__(self, name: str, argv: list[str], log_path: Path) -> None:
         self.name, self._argv, self._log_path = name, argv, log_path
         self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._pid: int | None = None
         self._thread = threading.Thread(target=self._keep_alive, name=f"keep-{name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def _spawn(self) -> int:
+        log_flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(self._log_path), log_flags, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        return os.posix_spawn(self._argv[0], self._argv, os.environ, file_actions=actions, setsid=True)
+
     def _keep_alive(self) -> None:
         pause = _QUICKEST_RESTART_S
         while not self._stopping.is_set():
             started = clock.monotonic()
-            with self._log_path.open("ab") as output:
-                self._process = subprocess.Popen(
-                    self._argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-                )
-            status = self._process.wait()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._pid = pid = self._spawn()
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            with self._lock:
+                _, status = os.waitpid(pid, 0)
+                self._pid = None
             if self._stopping.is_set():
                 return
-            pause = (
-                _QUICKEST_RESTART_S
-                if clock.monotonic() - started > _WELL_AFTER_S
-                else min(2 * pause, _SLOWEST_RESTART_S)
-            )
+            lived_s = clock.monotonic() - started
+            pause = _QUICKEST_RESTART_S if lived_s > _WELL_AFTER_S else min(2 * pause, _SLOWEST_RESTART_S)
             _log.warning("%s ended with status %s; starting it again in %.1f s", self.name, status, pause)
             self._stopping.wait(pause)
 
     def stop(self, timeout_s: float = 10.0) -> None:
         self._stopping.set()
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with self._lock:
+                if self._pid is not None:
+                    os.kill(self._pid, number)
+            self._thread.join(timeout_s)
+            if not self._thread.is_alive():
+                return
 
 
 def hold_lock(paths: Paths) -> IO[str]:
-    """The lock that only one supervisor of a state directory holds, with its pid inside. Raises BlockingIOError."""
+    """The lock that only one supervisor of a state directory holds, with its pid inside. Raises BlockingIOError.
+
+    It is of the kind that belongs to one process: the control process is a fork of this one and may outlive it.
+    """
     handle = (paths.run / "supervisor.lock").open("a+")
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     handle.truncate(0)
     handle.write(f"{os.getpid()}\n")
     handle.flush()
