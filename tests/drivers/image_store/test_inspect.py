@@ -28,9 +28,11 @@ def look(content: bytes, chunk_bytes: int = 65536) -> DiskFacts:
 def make(path: Path, format: str, *options: str) -> Path:
     argv = ["qemu-img", "create", "-q", "-f", format, *options, str(path), "10M"]
     done, tries = subprocess.run(argv, capture_output=True, text=True, check=False), 1
-    # LUKS measures the processor's speed first, and gives up when the machine is too busy for that
-    while done.returncode != 0 and "iteration" in done.stderr.lower() and tries < 5:
+    # LUKS measures the processor's speed first, and gives up on machines whose clocks are too coarse or busy
+    while "Unable to" in done.stderr and tries < 12:
         done, tries = subprocess.run(argv, capture_output=True, text=True, check=False), tries + 1
+    if "Unable to" in done.stderr:
+        pytest.skip(f"qemu-img cannot make a LUKS image on this machine: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
     return path
 
@@ -95,10 +97,10 @@ def test_external_data_file_is_refused(tmp_path: Path) -> None:
 @needs_qemu_img
 def test_encrypted_images(tmp_path: Path) -> None:
     secret = ["--object", "secret,id=s,data=secret"]
-    luks = make(tmp_path / "luks", "luks", *secret, "-o", "key-secret=s,iter-time=10")
+    luks = make(tmp_path / "luks", "luks", *secret, "-o", "key-secret=s,iter-time=50")
     assert inspect_file(str(luks)).format == "luks"
     qcow2 = make(
-        tmp_path / "q", "qcow2", *secret, "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"
+        tmp_path / "q", "qcow2", *secret, "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=50"
     )
     assert "encrypted" in str(inspect_file(str(qcow2)).unsafe)
 
