@@ -129,11 +129,11 @@ def test_everything_dies_in_the_middle_of_creates():
     with PrivateCloud(simulated=True) as cloud:
         work = Workload(cloud, lives=0)
         accepted: set[str] = set()
-        for turn in range(3):
+        for turn, others in enumerate((("agent", "control", "console"), ("agent",), ())):
             with ThreadPoolExecutor(4) as pool:
                 answers = list(pool.map(work.birth, range(turn * 10, turn * 10 + 10)))
             time.sleep(chance.uniform(0, 0.3))
-            for name in ("supervisor", "agent", "control", "console"):
+            for name in ("supervisor", *others):
                 assert kill_process(cloud, name), name
             cloud.alto("up")
             accepted |= {one for one in answers if one}

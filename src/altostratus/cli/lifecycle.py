@@ -149,6 +149,8 @@ def down(
     if pid is not None:
         with err.status("stopping the APIs and agents ..."):
             _end(pid, paths)
+    else:
+        _end_leftovers(paths)
     if not paths.state.exists():
         say("there is no cloud on this machine; nothing to stop")
         return

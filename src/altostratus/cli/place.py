@@ -31,7 +31,7 @@ def running_pid(paths: Paths) -> int | None:
     try:
         with lock.open("r+") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return int(handle.read().strip() or 0) or None
     except (FileNotFoundError, NotADirectoryError):
