@@ -134,9 +134,13 @@ def _answers(options: CloudOptions) -> bool:
 
 
 def _has_host(options: CloudOptions, token: str) -> bool:
-    url = base_url(options) + "/compute/v2.1/os-hypervisors"
-    _, _, shown = request("GET", url, headers={"X-Auth-Token": token})
-    return bool(isinstance(shown, dict) and shown.get("hypervisors"))
+    """A host is connected now, and compute knows it."""
+    headers = {"X-Auth-Token": token}
+    for path, many in (("/alto/v1/hosts", "hosts"), ("/compute/v2.1/os-hypervisors", "hypervisors")):
+        _, _, shown = request("GET", base_url(options) + path, headers=headers)
+        if not (isinstance(shown, dict) and shown.get(many)):
+            return False
+    return True
 
 
 def down(

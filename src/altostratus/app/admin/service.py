@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Text, or_, select
 
+from altostratus.app.host_link import HostLink
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import ApiError, NotFound
@@ -69,6 +70,17 @@ class JobsResource(Resource, path="/jobs"):
     abandon = Op("POST", "/{job_id}/abandon", "alto:jobs:mend", ADMIN, abandon, tx="none", status=202)
 
 
+def list_hosts(call: Call) -> Reply:
+    """Hosts whose agent is connected at this moment."""
+    return Reply(200, {"hosts": [{"name": name} for name in call.cloud.part(HostLink).connected_hosts()]})
+
+
+class Hosts(Resource, path="/hosts"):
+    """Hosts that can be asked now."""
+
+    index = Op("GET", "", "alto:hosts:list", ADMIN, list_hosts)
+
+
 def show_trace(call: Call) -> Reply:
     """Everything that is remembered of a request or a resource, oldest first."""
     name = call.params["name"]
@@ -126,7 +138,7 @@ SERVICE = Service(
     title="Altostratus itself",
     path="/alto/v1",
     root="/alto",
-    resources=(JobsResource, Traces),
+    resources=(JobsResource, Hosts, Traces),
     envelope=envelope,
     policy_namespace="altostratus",
     in_catalog=False,

@@ -200,7 +200,10 @@ def console_login(demo: Demo) -> str:
     path = f"/servers/{demo.made['server']}/action"
 
     def tail() -> str:
-        return str(demo.user.call("POST", "compute", path, {"os-getConsoleOutput": {"length": 40}})["output"])
+        try:
+            return str(demo.user.call("POST", "compute", path, {"os-getConsoleOutput": {"length": 40}})["output"])
+        except ClientError as error:
+            return str(error)  # the host may be away for a moment; the wait tells the last answer
 
     log = demo.user.wait(tail, lambda text: "login:" in text, "no login prompt on the console log", 240)
     found = re.findall(r"\S+ login:", log)
