@@ -8,7 +8,7 @@ inside a transaction. Effects outside the database are registered with `after_co
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -197,6 +197,9 @@ class Tx:
             effect()
 
 
+_READERS_AT_ONCE = 2
+
+
 class Db:
     """The engine, and transactions on it. `url` is SQLAlchemy's (`sqlite:////path` or `postgresql+psycopg://`)."""
 
@@ -205,6 +208,7 @@ class Db:
         self.bus: Bus = bus or LocalBus()
         self.is_sqlite = url.startswith("sqlite")
         self._writer = threading.RLock() if self.is_sqlite else None
+        self._turns = threading.BoundedSemaphore(_READERS_AT_ONCE) if self.is_sqlite else None
         self._open_write = threading.local()
         self.engine = self._create_engine(pool_size)
         event.listen(self.engine, "before_cursor_execute", _count_query)
@@ -244,6 +248,16 @@ class Db:
             finally:
                 if self.is_sqlite:
                     conn.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def read_in_turn(self) -> Iterator[Tx]:
+        """`read` for what turns many rows into a reply; never nested. With SQLite few do so at once.
+
+        Rows come out of SQLite and become JSON under the interpreter's lock: more threads only hand it to each
+        other (100 volumes at 8 connections: 766 lists a second without turns, 1056 with two, 947 with three).
+        """
+        with self._turns or nullcontext(), self.read() as tx:
+            yield tx
 
     @contextmanager
     def write(self) -> Generator[Tx, None, None]:
