@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from altostratus.cli.image import kernel_directory
 from altostratus.guest_image import GuestImageError, MiniImage, build_mini_image
 
 
@@ -13,7 +14,7 @@ from altostratus.guest_image import GuestImageError, MiniImage, build_mini_image
 def mini_image(tmp_path_factory: pytest.TempPathFactory) -> MiniImage:
     directory = tmp_path_factory.mktemp("mini")
     try:
-        return build_mini_image(str(directory / "mini.qcow2"), None)
+        return build_mini_image(str(directory / "mini.qcow2"), kernel_directory())
     except GuestImageError as error:
         pytest.skip(str(error))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from altostratus.cli.image import kernel_directory
 from altostratus.guest_image import GuestImageError, GuestKernel, MiniImage, build_mini_image, cpio, find_kernel
 from altostratus.guest_image.kernel import load_modules
 from altostratus.guest_image.programs import find_programs
@@ -117,7 +118,9 @@ def test_image(mini_image: MiniImage) -> None:
 
 def test_progress_and_the_same_image_again(mini_image: MiniImage, tmp_path: Path) -> None:
     seen: list[float] = []
-    again = build_mini_image(str(tmp_path / "again"), None, progress=lambda phrase, done: seen.append(done))
+    again = build_mini_image(
+        str(tmp_path / "again"), kernel_directory(), progress=lambda phrase, done: seen.append(done)
+    )
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
     assert again.version == mini_image.version
@@ -142,10 +145,10 @@ def test_build_without_root_rights_gives_root_its_files(mini_image: MiniImage, t
         os.chmod(parent, 0o755)
     script = (
         "import importlib.readers, os, sys; from altostratus.guest_image import build_mini_image; "
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534); build_mini_image(sys.argv[1], None)"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); build_mini_image(sys.argv[1], sys.argv[2] or None)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "image")],
+        [sys.executable, "-c", script, str(tmp_path / "image"), kernel_directory() or ""],
         capture_output=True, text=True, check=False, timeout=60,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from altostratus.cli.image import kernel_directory
 from altostratus.contracts.hypervisor import BaseImage, ConfigDriveSpec, DiskSpec, ServerSpec
 from altostratus.drivers.hypervisor.qemu.process import scan_guests
 from altostratus.guest_image import GuestImageError, build_mini_image
@@ -88,7 +89,7 @@ def rig() -> Iterator[QemuRig]:
 def spec(rig: QemuRig) -> ServerSpec:
     path = rig.directory / "mini.qcow2"
     try:
-        mini = build_mini_image(str(path), None)
+        mini = build_mini_image(str(path), kernel_directory())
     except GuestImageError as error:
         pytest.skip(str(error))
     image = BaseImage(id="mini", path=str(path), format="qcow2", checksum="m" * 16, size_bytes=mini.size_bytes)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from altostratus.cli.image import kernel_directory
 from altostratus.contracts.hypervisor import BaseImage, DiskSpec, NicSpec, ServerSpec
 from altostratus.drivers.hypervisor.qemu import QemuConfig, QemuHypervisor
 from altostratus.drivers.hypervisor.qemu.process import scan_guests
@@ -41,7 +42,7 @@ def directory() -> Iterator[Path]:
 def image(directory: Path) -> BaseImage:
     path = directory / "mini.qcow2"
     try:
-        mini = build_mini_image(str(path), None)
+        mini = build_mini_image(str(path), kernel_directory())
     except GuestImageError as error:
         pytest.skip(str(error))
     return BaseImage(id="mini", path=str(path), format="qcow2", checksum="m" * 16, size_bytes=mini.size_bytes)
