@@ -24,12 +24,9 @@ from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.models import Revocation
 from altostratus.services.identity.tokens.authenticator import Entry, TokenAuthenticator
 from altostratus.services.identity.tokens.login import log_in
-from altostratus.services.identity.tokens.passwords import LONGEST
+from altostratus.services.identity.tokens.methods import METHODS
+from altostratus.services.identity.tokens.methods.schemas import NAMED, NAMED_IN_DOMAIN, WORD
 
-_WORD = {"type": "string", "maxLength": 255}
-_SECRET = {"type": "string", "maxLength": LONGEST}
-_NAMED = {"type": "object", "properties": {"id": _WORD, "name": _WORD}}
-_NAMED_IN_DOMAIN = {"type": "object", "properties": {"id": _WORD, "name": _WORD, "domain": _NAMED}}
 AUTH_BODY: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -39,33 +36,16 @@ AUTH_BODY: dict[str, Any] = {
                 "identity": {
                     "type": "object",
                     "properties": {
-                        "methods": {"type": "array", "items": _WORD, "maxItems": 16},
-                        "password": {
-                            "type": "object",
-                            "properties": {
-                                "user": {
-                                    "type": "object",
-                                    "properties": {"id": _WORD, "name": _WORD, "domain": _NAMED, "password": _SECRET},
-                                }
-                            },
-                        },
-                        "token": {
-                            "type": "object",
-                            "properties": {"id": {"type": "string", "maxLength": 1024}},
-                            "required": ["id"],
-                        },
-                        "application_credential": {
-                            "type": "object",
-                            "properties": {"id": _WORD, "name": _WORD, "secret": _SECRET, "user": _NAMED_IN_DOMAIN},
-                        },
+                        "methods": {"type": "array", "items": WORD, "maxItems": 16},
+                        **{name: method.schema for name, method in METHODS.items()},
                     },
                     "required": ["methods"],
                 },
                 "scope": {
                     "type": ["object", "string"],
                     "properties": {
-                        "project": _NAMED_IN_DOMAIN,
-                        "domain": _NAMED,
+                        "project": NAMED_IN_DOMAIN,
+                        "domain": NAMED,
                         "system": {"type": "object", "properties": {"all": {"type": "boolean"}}},
                     },
                 },

@@ -12,7 +12,19 @@ import msgspec
 from altostratus.kernel import clock
 from altostratus.kernel.clock import Timestamp
 
-METHODS = ("password", "token", "application_credential", "totp")
+# append only: a token holds positions in this list
+METHODS = (
+    "password",
+    "token",
+    "application_credential",
+    "totp",
+    "external",
+    "oauth1",
+    "mapped",
+    "saml2",
+    "openid",
+    "ec2credential",
+)
 SCOPES = ("unscoped", "project", "domain", "system")
 _LAYOUT = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,8 +32,20 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Federated:
+    """Who vouched for the user, and the groups that the mapping put the user in for this token's life."""
+
+    idp_id: str
+    protocol_id: str
+    group_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Claims:
-    """A token's own statements; whether they still hold is looked up. `audit_ids`: own, then the parent's."""
+    """A token's own statements; whether they still hold is looked up. `audit_ids`: own, then the parent's.
+
+    `user_id` is who logged in: of a trust's token the trustee, whether it impersonates the trustor or not.
+    """
 
     user_id: str
     methods: tuple[str, ...]
@@ -31,10 +55,13 @@ class Claims:
     expires_at: Timestamp
     audit_ids: tuple[str, ...]
     application_credential_id: str | None = None
+    trust_id: str | None = None
+    access_token_id: str | None = None
+    federated: Federated | None = None
 
 
 class _Packed(msgspec.Struct, array_like=True):
-    # ids are bytes or text: msgspec has no union of the two
+    # ids are bytes or text: msgspec has no union of the two; new members come last and have a default
     layout: int
     user_id: Any
     methods: int
@@ -44,6 +71,9 @@ class _Packed(msgspec.Struct, array_like=True):
     expires_us: int
     audit_ids: list[bytes]
     application_credential_id: Any
+    trust_id: Any = ""
+    access_token_id: Any = ""
+    federated: list[Any] | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -66,6 +96,9 @@ def pack(claims: Claims) -> bytes:
             _microseconds(claims.expires_at),
             [urlsafe_b64decode(audit_id + "==") for audit_id in claims.audit_ids],
             _short(claims.application_credential_id or ""),
+            _short(claims.trust_id or ""),
+            _short(claims.access_token_id or ""),
+            _packed_federated(claims.federated),
         )
     )
 
@@ -87,7 +120,23 @@ def unpack(data: bytes) -> Claims:
         expires_at=clock.to_timestamp(_EPOCH + packed.expires_us * _MICROSECOND),
         audit_ids=tuple(map(_text_of_audit_id, packed.audit_ids)),
         application_credential_id=_long(packed.application_credential_id) or None,
+        trust_id=_long(packed.trust_id) or None,
+        access_token_id=_long(packed.access_token_id) or None,
+        federated=_unpacked_federated(packed.federated),
     )
+
+
+def _packed_federated(federated: Federated | None) -> list[Any] | None:
+    if federated is None:
+        return None
+    return [federated.idp_id, federated.protocol_id, [_short(group_id) for group_id in federated.group_ids]]
+
+
+def _unpacked_federated(packed: list[Any] | None) -> Federated | None:
+    if packed is None:
+        return None
+    idp_id, protocol_id, group_ids = packed
+    return Federated(idp_id, protocol_id, tuple(map(_long, group_ids)))
 
 
 def _short(identifier: str) -> bytes | str:

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token that the user has already: for another scope, or as one factor of several."""
+
+from typing import Any
+
+from altostratus.kernel.cloud import Cloud
+from altostratus.services.identity.logic.login import LoginError
+from altostratus.services.identity.tokens.attempt import Attempt, existing_user
+from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"id": {"type": "string", "maxLength": 1024}},
+    "required": ["id"],
+}
+
+
+def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
+    entry = cloud.part(TokenAuthenticator).entry(given["id"])
+    if entry.state.application_credential is not None and not entry.state.application_credential.unrestricted:
+        raise LoginError("a token of a restricted application credential makes no new tokens")
+    attempt.parent = entry
+    attempt.credential = entry.state.application_credential
+    attempt.federated = entry.state.claims.federated
+    with cloud.db.read() as tx:
+        attempt.settle_user(existing_user(tx, entry.state.claims.user_id))
+    attempt.methods += [method for method in entry.state.claims.methods if method not in attempt.methods]
