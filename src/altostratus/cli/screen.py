@@ -7,7 +7,9 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-out = Console(highlight=False)
+# a file or a pipe has no edge: nothing is cut off there
+_PIPE_WIDTH = 200
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
