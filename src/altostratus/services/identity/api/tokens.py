@@ -22,6 +22,7 @@ from altostratus.services.identity.logic.changes import void_cached_tokens
 from altostratus.services.identity.logic.login import missing
 from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.models import Revocation
+from altostratus.services.identity.tokens.attempt import HttpRequest
 from altostratus.services.identity.tokens.authenticator import Entry, TokenAuthenticator
 from altostratus.services.identity.tokens.login import log_in
 from altostratus.services.identity.tokens.methods import METHODS
@@ -58,7 +59,7 @@ AUTH_BODY: dict[str, Any] = {
 
 
 def issue_token(call: Call) -> Reply:
-    token, entry = log_in(call.cloud, call.body["auth"])
+    token, entry = log_in(call.cloud, call.body["auth"], HttpRequest("POST", call.url(), call.headers))
     return _reply(call, 201, token, entry)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes known of who logs in, while the methods of an auth request are gone through."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,18 @@ from altostratus.services.identity.tokens.authenticator import Entry
 from altostratus.services.identity.tokens.layout import Federated
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What methods may read of the request besides its body: whole URL, and headers with upper-case names."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Attempt:
-    """One auth request. `wanted_scope` is its `scope` as given, or None.
+    """One auth request. `wanted_scope` is its `scope` as given, or None. `request` is None inside the process.
 
     `parent` is the token that the method token brought; `credential`, `trust` and `access_token` are rows that
     bind the new token to something besides its user.
@@ -21,6 +31,7 @@ class Attempt:
 
     started_at: str
     wanted_scope: Any = None
+    request: HttpRequest | None = None
     user: Row[Any] | None = None
     parent: Entry | None = None
     credential: Row[Any] | None = None

@@ -11,7 +11,7 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.logic import login
 from altostratus.services.identity.logic.login import LoginError, Scope
 from altostratus.services.identity.logic.token_state import VoidTokenError
-from altostratus.services.identity.tokens.attempt import Attempt
+from altostratus.services.identity.tokens.attempt import Attempt, HttpRequest
 from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED, Entry, TokenAuthenticator
 from altostratus.services.identity.tokens.layout import Claims, new_audit_id
 from altostratus.services.identity.tokens.methods import METHODS
@@ -19,7 +19,7 @@ from altostratus.services.identity.tokens.methods import METHODS
 _log = log.get("identity")
 
 
-def log_in(cloud: Cloud, auth: dict[str, Any]) -> tuple[str, Entry]:
+def log_in(cloud: Cloud, auth: dict[str, Any], request: HttpRequest | None = None) -> tuple[str, Entry]:
     """A token for the body's `auth`. Raises Unauthorized (never saying what was wrong) or BadRequest."""
     identity = auth["identity"]
     names = list(dict.fromkeys(identity["methods"]))
@@ -30,7 +30,7 @@ def log_in(cloud: Cloud, auth: dict[str, Any]) -> tuple[str, Entry]:
             raise login.missing(name, "identity")
     if not names:
         raise Unauthorized(UNAUTHORIZED)
-    attempt = Attempt(clock.now(), auth.get("scope"))
+    attempt = Attempt(clock.now(), auth.get("scope"), request)
     try:
         for name in names:
             METHODS[name].step(cloud, attempt, identity[name])
