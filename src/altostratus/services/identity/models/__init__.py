@@ -3,6 +3,7 @@
 
 from altostratus.services.identity.models.catalog import CatalogService, Endpoint, PolicyDocument, Region
 from altostratus.services.identity.models.credentials import ApplicationCredential, Credential
+from altostratus.services.identity.models.domain_config import DomainOption
 from altostratus.services.identity.models.limits import Limit, RegisteredLimit
 from altostratus.services.identity.models.people import Group, GroupMember, User
 from altostratus.services.identity.models.projects import Project, ProjectTag
@@ -22,6 +23,7 @@ __all__ = [
     "Project",
     "ProjectTag",
     "Region",
+    "DomainOption",
     "RegisteredLimit",
     "Revision",
     "Revocation",

@@ -22,7 +22,7 @@ from altostratus.services.identity.logic.catalog import catalog_for
 from altostratus.services.identity.logic.changes import TOPIC, current_revision
 from altostratus.services.identity.logic.token_state import TokenState, VoidTokenError, look_up
 from altostratus.services.identity.tokens.body import token_json
-from altostratus.services.identity.tokens.key_ring import KeyRing
+from altostratus.services.identity.tokens.key_ring import CredentialKeys, KeyRing
 from altostratus.services.identity.tokens.layout import Claims, pack, unpack
 
 _log = log.get("identity")
@@ -53,7 +53,7 @@ class TokenAuthenticator:
         self._options = cloud[IdentityOptions]
         self.keys = KeyRing(key_dir)
         # apart from the tokens' keys: these are rotated and dropped, stored secrets last
-        self.credential_keys = KeyRing(key_dir / "credentials" if key_dir is not None else None)
+        self.credential_keys = CredentialKeys(key_dir / "credentials" if key_dir is not None else None)
         # two halves instead of a list of uses: when the young one is full it becomes the old one
         self._young: dict[bytes, Entry] = {}
         self._old: dict[bytes, Entry] = {}
@@ -63,6 +63,7 @@ class TokenAuthenticator:
         self._revision = 0
         self._look_at = 0.0
         cloud.add_part(TokenAuthenticator, self)
+        cloud.add_part(CredentialKeys, self.credential_keys)
 
     def authenticate(self, token: str) -> Context:
         """Raises Unauthorized for a token that is malformed, expired or revoked."""

@@ -74,6 +74,10 @@ class KeyRing:
             return True
 
 
+class CredentialKeys(KeyRing):
+    """The ring for secrets that are stored; a part of its own, for those who need no tokens."""
+
+
 def _key_names(directory: Path) -> list[str]:
     """Numbers of the key files, oldest first."""
     return sorted((path.name for path in directory.iterdir() if path.name.isdigit()), key=int)

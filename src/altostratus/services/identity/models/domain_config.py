@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What single domains have instead of the defaults of their users' backend."""
+
+from typing import Any
+
+from altostratus.kernel.db import Json, Mapped, Model, mapped_column
+
+
+class DomainOption(Model):
+    """An option of a domain. The `value` of a sensitive one is sealed text."""
+
+    __tablename__ = "domain_options"
+    domain_id: Mapped[str] = mapped_column(primary_key=True)
+    group: Mapped[str] = mapped_column(primary_key=True)
+    option: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(Json)
