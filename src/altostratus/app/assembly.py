@@ -2,8 +2,8 @@
 """Puts the cloud together: settings and services in, a `Cloud` and its WSGI application out."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from altostratus.app.policy_files import PolicyPlaces
 from altostratus.kernel.bus import Bus, LocalBus
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
@@ -21,11 +21,14 @@ def assemble(
     *,
     database_url: str,
     settings: Settings | None = None,
-    policy_dir: Path | None = None,
+    policy_places: PolicyPlaces | None = None,
     bus: Bus | None = None,
     job_workers: int = 4,
 ) -> Cloud:
-    """A cloud with these services; drivers and the authenticator are given afterwards."""
+    """A cloud with these services; drivers and the authenticator are given afterwards.
+
+    Raises PolicyFileError when an operator's policy file cannot be used.
+    """
     bus = bus or LocalBus()
     db = Db(database_url, bus=bus)
     cloud = Cloud(db, bus, settings or Settings())
@@ -33,7 +36,7 @@ def assemble(
     cloud.events = Events(db)
     cloud.jobs = Jobs(db, cloud.desired, cloud, workers=job_workers)
     for service in services:
-        policy = Policy(service.declared_rules(), policy_dir / f"{service.type}.yaml" if policy_dir else None)
+        policy = Policy(service.declared_rules(), policy_places.of(service) if policy_places else ())
         cloud.add_service(service, policy, Quotas(service.type, service.quotas))
         for job in service.jobs:
             cloud.jobs.register(job)

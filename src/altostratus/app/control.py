@@ -14,6 +14,7 @@ from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
 from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
+from altostratus.app.policy_files import PolicyOptions, PolicyPlaces
 from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
@@ -22,8 +23,10 @@ from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.config import Settings
 from altostratus.kernel.host_calls import HostCalls
 from altostratus.kernel.http import build_app
+from altostratus.kernel.policy_files import PolicyFileError
 from altostratus.kernel.reconcilers import Reconciler, ReconcilerPool
 from altostratus.services.identity import public as identity
 
@@ -41,15 +44,8 @@ def build() -> Callable[..., Iterable[bytes]]:
     drop_privileges(control_identity(options))
     os.umask(0o022)
     paths.control_pid.write_text(f"{os.getpid()}\n")
-    database_url = paths.database_url(options)
-    migrate.upgrade(database_url)
-    cloud = assemble(
-        (*ALL_SERVICES, ADMIN),
-        database_url=database_url,
-        settings=settings,
-        policy_dir=paths.policy,
-        job_workers=options.job_workers,
-    )
+    migrate.upgrade(paths.database_url(options))
+    cloud = assemble_all(settings, paths)
     unknown = cloud.jobs.unfinished_unknown_steps()
     if unknown:
         sys.exit(
@@ -72,6 +68,20 @@ def build() -> Callable[..., Iterable[bytes]]:
     seed(cloud)
     start(cloud, link, paths)
     return build_app(cloud, openapi_documents(cloud))
+
+
+def assemble_all(settings: Settings, paths: Paths) -> Cloud:
+    """Every service; ends the process with a sentence when a policy file cannot be used."""
+    try:
+        return assemble(
+            (*ALL_SERVICES, ADMIN),
+            database_url=paths.database_url(settings[CloudOptions]),
+            settings=settings,
+            policy_places=PolicyPlaces(paths.policy, settings[PolicyOptions]),
+            job_workers=settings[CloudOptions].job_workers,
+        )
+    except PolicyFileError as error:
+        sys.exit(f"A policy file cannot be used; mend it or move it away. {error}")
 
 
 def add_parts(cloud: Cloud, paths: Paths) -> None:

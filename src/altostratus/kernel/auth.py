@@ -43,6 +43,22 @@ class Context:
         """May see other projects' resources. Each service asks its policy for what may be *done*."""
         return "admin" in self.roles
 
+    @property
+    def is_scoped(self) -> bool:
+        return self.system or self.project_id is not None or self.domain_id is not None
+
+    def with_roles(self, roles: frozenset[str]) -> "Context":
+        """The same caller, if it had these roles."""
+        return Context(
+            user_id=self.user_id,
+            roles=roles,
+            project_id=self.project_id,
+            domain_id=self.domain_id,
+            system=self.system,
+            names=self.names,
+            extra=self.extra,
+        )
+
     @cached_property
     def is_service(self) -> bool:
         return "service" in self.roles

@@ -48,6 +48,18 @@ class Forbidden(ApiError):
     title = "Forbidden"
 
 
+class PolicyRefused(Forbidden):
+    """The policy says no: `rule` is its name, `advice` a sentence about what would be allowed.
+
+    Services whose clients know other words put them in front of `advice` in their envelopes.
+    """
+
+    def __init__(self, rule: str, advice: str) -> None:
+        super().__init__(f"Policy doesn't allow {rule} to be performed. {advice}", kind="PolicyNotAuthorized")
+        self.rule, self.advice = rule, advice
+        self.details = {"rule": rule}
+
+
 class OverQuota(ApiError):
     """More than the quota allows. Compute and network answer 403 and 409, block storage 413."""
 

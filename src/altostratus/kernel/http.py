@@ -21,7 +21,6 @@ from altostratus.kernel.errors import (
     ApiError,
     BadRequest,
     Conflict,
-    Forbidden,
     MethodNotAllowed,
     NotFound,
     TooLarge,
@@ -103,6 +102,7 @@ class Route:
         call.headers = request.headers
         call.query = _parse_query(request.query_string)
         call.host_url = request.prefix
+        call.peer = request.env.get("REMOTE_ADDR", "")
         call.path = request.env.get("altostratus.path", request.path)
         return call
 
@@ -193,10 +193,7 @@ def _admit(call: Call) -> None:
             target["tenant_id"] = target.get("project_id")
     else:
         target = call.own_target()
-    if not call.cloud.policy(call.service.type).allows(op.rule, call.ctx, target):
-        raise Forbidden(
-            f"Policy doesn't allow {op.rule} to be performed.", kind="PolicyNotAuthorized", details={"rule": op.rule}
-        )
+    call.cloud.policy(call.service.type).demand(op.rule, call.ctx, target)
 
 
 def _reply(call: Call, result: Any) -> Reply:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what: upstream's rule names and oslo.policy's language, with personas as defaults.
 
-Operators' `policy.yaml` or `policy.json` files are read by oslo.policy itself and read again when they
-change. The rules that stand are then evaluated as oslo.policy's own check objects.
+Operators' files are written in oslo.policy's language and parsed by it, and read again when they change.
+The rules that stand are then evaluated as oslo.policy's own check objects.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,10 @@ from oslo_policy import opts, policy
 
 from altostratus.kernel import clock, log
 from altostratus.kernel.auth import Context
-from altostratus.kernel.errors import Forbidden
+from altostratus.kernel.errors import PolicyRefused
+from altostratus.kernel.policy_checks import OwnThings, by_power, roles_named, rules_named, wrong_references
 from altostratus.kernel.policy_eval import Evaluator
+from altostratus.kernel.policy_files import PolicyFileError, PolicyFiles
 
 _log = log.get("policy")
 _RELOAD_EVERY_S = 1.0
@@ -77,71 +79,141 @@ class Rule(NamedTuple):
         )
 
 
-class Policy:
-    """The rules of one service. `path` is the operator's file (YAML or JSON), which need not exist."""
+class _Standing(NamedTuple):
+    """The rules that stand: checks by name, what decides them, and the file that each overridden one is from."""
 
-    def __init__(self, rules: Iterable[Rule], path: Path | None = None) -> None:
+    checks: Mapping[str, Any]
+    evaluator: Evaluator
+    origins: Mapping[str, Path]
+
+
+class Policy:
+    """The rules of one service. `paths` are operators' files (YAML or JSON), which need not exist; the last one wins.
+
+    Raises PolicyFileError if a file cannot be used at the start: falling back to the defaults could allow what
+    the operator forbade. Later on the rules that stand stay, and `problems` says why.
+    """
+
+    def __init__(self, rules: Iterable[Rule], paths: Sequence[Path] = ()) -> None:
         conf = cfg.ConfigOpts()
         opts._register(conf)
         conf([], project="altostratus", default_config_files=[])
-        self._path = path
-        self._enforcer = policy.Enforcer(conf, policy_file=str(path) if path else "none.yaml", use_conf=True)
-        self._enforcer.suppress_deprecation_warnings = True
-        self._enforcer.suppress_default_change_warnings = True
-        own = {rule.name: rule for rule in rules}
-        self._scopes = {rule.name: rule.scopes for rule in own.values() if rule.scopes}
-        self._enforcer.register_defaults([base for base in BASE_RULES if base.name not in own])
-        self._enforcer.register_defaults([rule.documented() for rule in own.values()])
+        self._conf = conf
+        self.declared = {rule.name: rule for rule in rules}
+        bases = [base for base in BASE_RULES if base.name not in self.declared]
+        self._defaults = {base.name: base.check for base in bases}
+        self._defaults |= {name: rule.documented().check for name, rule in self.declared.items()}
+        self._files = PolicyFiles(paths)
+        self.problems: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._next_look = 0.0
-        self._mtime: float | None = None
-        self._enforcer.load_rules()
-        self._checks: Mapping[str, Any] = self._enforcer.rules
-        self._evaluator = Evaluator(self._checks, self._enforcer)
-
-    @property
-    def rules(self) -> Mapping[str, Any]:
-        self._reload_if_changed()
-        return self._checks
+        self._files.changed()
+        self._standing = self._load()
 
     def allows(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> bool:
         """Raises KeyError for a rule nobody declared: that is a programming error."""
-        self._reload_if_changed()
-        if rule in self._scopes and _scope_of(context) not in self._scopes[rule]:
+        if not self.takes(rule, context):
             return False
-        return self._evaluator.decide(rule, target if target is not None else {}, context.credentials)
+        standing = self._current()
+        return standing.evaluator.decide(rule, target if target is not None else {}, context.credentials)
 
     def demand(self, rule: str, context: Context, target: Mapping[str, Any] | None = None) -> None:
-        """Raises Forbidden, naming the rule."""
+        """Raises PolicyRefused, which names the rule and the role that is missing."""
         if not self.allows(rule, context, target):
-            raise Forbidden(
-                f"Policy doesn't allow {rule} to be performed.", kind="PolicyNotAuthorized", details={"rule": rule}
-            )
+            raise PolicyRefused(rule, self.advice(rule, context))
+
+    def takes(self, rule: str, context: Context) -> bool:
+        """Is the rule for tokens of this scope at all?"""
+        declared = self.declared.get(rule)
+        return declared is None or not declared.scopes or scope_of(context) in declared.scopes
+
+    def advice(self, rule: str, context: Context) -> str:
+        """What whoever was refused can do. Says nothing about what exists: it depends on rule and token only."""
+        if not self.takes(rule, context):
+            kinds = " or ".join(self.declared[rule].scopes)
+            return f"It takes a token with the scope {kinds}; this one is of a {scope_of(context)}."
+        if not context.is_scoped:
+            return "This token has no scope: ask for one of a project."
+        if self.allows(rule, context, OwnThings(context)):
+            return "Your roles allow it only for what is your own."
+        roles = self.roles_that_allow(rule, context, OwnThings(context))
+        if not roles:
+            return "No role would allow it to you."
+        return f"The role {roles[0]} would allow it."
+
+    def roles_that_allow(self, rule: str, context: Context, target: Mapping[str, Any]) -> list[str]:
+        """Names of roles any one of which would be enough, the least powerful first; empty if none would be."""
+        standing = self._current()
+        return [
+            role
+            for role in by_power(roles_named(standing.checks, rule))
+            if self.takes(rule, context)
+            and standing.evaluator.decide(rule, target, context.with_roles(context.roles | {role}).credentials)
+        ]
 
     def describe(self, rule: str) -> str:
-        """The check string that stands for `rule` now."""
-        return str(self._checks[rule])
+        """The check string that stands for `rule` now. Raises KeyError."""
+        return str(self._current().checks[rule])
 
-    def _reload_if_changed(self) -> None:
+    def named_roles(self, rule: str) -> list[str]:
+        """Every role that `rule` asks for, itself or through other rules."""
+        return roles_named(self._current().checks, rule)
+
+    def origin(self, rule: str) -> Path | None:
+        """The operator's file that the rule stands in, or None for the default."""
+        return self._current().origins.get(rule)
+
+    def overrides(self) -> dict[str, Path]:
+        """Every rule that stands in a file, with the file that wins."""
+        return dict(self._current().origins)
+
+    def unused(self) -> set[str]:
+        """Rules of the files that no operation and no other rule asks for: most likely misspelt."""
+        standing = self._current()
+        asked = set(self._defaults).union(*(rules_named(check) for check in standing.checks.values()))
+        return set(standing.origins) - asked
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are there, the weakest first."""
+        return self._files.existing()
+
+    def _current(self) -> _Standing:
         moment = clock.monotonic()
-        if moment < self._next_look or self._path is None:
-            return
-        with self._lock:
-            self._next_look = moment + _RELOAD_EVERY_S
-            mtime = self._path.stat().st_mtime if self._path.exists() else None
-            if mtime == self._mtime:
-                return
-            self._mtime = mtime
+        # one thread looks, the others go on with what stands
+        if moment >= self._next_look and self._lock.acquire(blocking=False):
             try:
-                self._enforcer.clear()
-                self._enforcer.load_rules(force_reload=True)
-                self._checks = self._enforcer.rules
-                self._evaluator = Evaluator(self._checks, self._enforcer)
-            except (policy.InvalidDefinitionError, policy.PolicyNotAuthorized, ValueError, OSError) as error:
-                _log.error("policy file %s is not usable and was ignored: %s", self._path, error)
+                self._next_look = moment + _RELOAD_EVERY_S
+                if self._files.changed():
+                    self._reload()
+            finally:
+                self._lock.release()
+        return self._standing
+
+    def _reload(self) -> None:
+        try:
+            self._standing = self._load()
+        except PolicyFileError as error:
+            self.problems = error.problems
+            for problem in error.problems:
+                _log.error("%s. The rules of before stay until this is mended.", problem)
+        else:
+            self.problems = ()
+            _log.info("policy read again: %s", ", ".join(map(str, self._files.existing())) or "only defaults")
+
+    def _load(self) -> _Standing:
+        read = self._files.read()
+        checks = self._defaults | {name: check for name, (check, _) in read.items()}
+        problems = [f"{read[name][1]}: rule {name!r}: {why}" for name, why in wrong_references(checks, read)]
+        if problems:
+            raise PolicyFileError(problems)
+        enforcer = policy.Enforcer(self._conf, policy_file="none.yaml", use_conf=False)
+        enforcer.set_rules(dict(checks))
+        return _Standing(checks, Evaluator(checks, enforcer), {name: path for name, (_, path) in read.items()})
 
 
-def _scope_of(context: Context) -> str:
+def scope_of(context: Context) -> str:
+    """system, domain or project; a token without scope counts as project, as in oslo.policy."""
     if context.system:
         return "system"
     return "domain" if context.domain_id is not None else "project"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from falcon import testing
 
 from altostratus.app.assembly import assemble, seed
+from altostratus.app.policy_files import PolicyOptions, PolicyPlaces
 from altostratus.contracts.host_api import Agent, Key, Report, Wanted
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
@@ -137,7 +138,7 @@ class TestCloud:
             services,
             database_url=f"sqlite:///{directory / 'test.sqlite'}",
             settings=settings,
-            policy_dir=directory / "policy",
+            policy_places=PolicyPlaces(directory / "policy", PolicyOptions(config_root="")),
         )
         self.cloud.db.create_all()
         self.cloud.authenticator = PersonaAuthenticator()

@@ -4,14 +4,20 @@
 from http import HTTPStatus
 from typing import Any
 
-from altostratus.kernel.errors import ApiError, Conflict, Forbidden, NotFound
+from altostratus.kernel.errors import ApiError, Conflict, Forbidden, NotFound, PolicyRefused
+
+
+# The kind of the refusal whose body is a receipt for the factors that were right.
+INCOMPLETE = "InsufficientAuthMethods"
 
 
 def envelope(error: ApiError, _call: Any) -> dict[str, Any]:
-    """`{"error": {"code", "message", "title"}}`."""
+    """`{"error": {"code", "message", "title"}}`; of a login that lacks factors, its receipt."""
+    if error.kind == INCOMPLETE and isinstance(error.details, dict):
+        return error.details
     message = error.message
-    if error.kind == "PolicyNotAuthorized" and isinstance(error.details, dict):
-        message = f"You are not authorized to perform the requested action: {error.details['rule']}."
+    if isinstance(error, PolicyRefused):
+        message = f"You are not authorized to perform the requested action: {error.rule}. {error.advice}"
     return {"error": {"code": error.status, "message": message, "title": HTTPStatus(error.status).phrase}}
 
 

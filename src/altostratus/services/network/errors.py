@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from altostratus.kernel.errors import ApiError, BadRequest, Conflict, NotFound
+from altostratus.kernel.errors import ApiError, BadRequest, Conflict, NotFound, PolicyRefused
 
 # The kernel makes `FloatingIpNotFound` of "floating IP"; upstream spells some differently.
 _SPELLING = {
@@ -20,7 +20,10 @@ def envelope(error: ApiError, call: Any) -> dict[str, Any]:
     if error.status == 401:
         return {"error": {"code": 401, "title": "Unauthorized", "message": error.message}}
     kind = _SPELLING.get(error.kind, error.kind)
-    return {"NeutronError": {"type": kind, "message": error.message, "detail": ""}}
+    message = error.message
+    if isinstance(error, PolicyRefused):
+        message = f"rule:{error.rule} is disallowed by policy. {error.advice}"
+    return {"NeutronError": {"type": kind, "message": message, "detail": ""}}
 
 
 def missing(what: str, id: str) -> NotFound:

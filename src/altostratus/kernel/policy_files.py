@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators' policy files: which are there, whether they changed, and what is wrong with them.
+
+A file is one mapping of rule names to check strings, in YAML or JSON. What cannot be understood is an error
+with its place; oslo.policy alone would make a rule that refuses everybody of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_policy import _checks, _parser, policy
+
+NOBODY = "!"
+
+
+class PolicyFileError(Exception):
+    """Files that cannot be used; `problems` are sentences that begin with the path."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class PolicyFiles:
+    """The files of one service, the weakest first."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = tuple(paths)
+        self._seen: tuple[Any, ...] | None = None
+
+    def existing(self) -> list[Path]:
+        return [path for path in self._paths if path.is_file()]
+
+    def changed(self) -> bool:
+        """Is any of them new, gone or different since the last time this was asked?"""
+        now = tuple(_mark(path) for path in self._paths)
+        before, self._seen = self._seen, now
+        return now != before
+
+    def read(self) -> dict[str, tuple[Any, Path]]:
+        """(check, file) by rule name. Raises PolicyFileError with all that is wrong."""
+        found: dict[str, tuple[Any, Path]] = {}
+        problems: list[str] = []
+        for path in self.existing():
+            try:
+                rules = read_file(path)
+            except PolicyFileError as error:
+                problems += error.problems
+            else:
+                found |= {name: (check, path) for name, check in rules.items()}
+        if problems:
+            raise PolicyFileError(problems)
+        return found
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """oslo.policy's checks by rule name. Raises PolicyFileError."""
+    try:
+        content: Any = policy.parse_file_contents(path.read_text())
+    except (OSError, ValueError) as error:
+        raise PolicyFileError([f"{path}: {' '.join(str(error).split())}"]) from None
+    if not isinstance(content, dict):
+        raise PolicyFileError([f"{path}: must be a mapping of rule names to check strings"])
+    checks: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, text in content.items():
+        if not isinstance(name, str) or not isinstance(text, str | list):
+            problems.append(f"{path}: rule {name!r}: the check must be a string in quotation marks, not {text!r}")
+            continue
+        checks[name] = check = _parsed(text)
+        if isinstance(check, _checks.FalseCheck) and text != NOBODY:
+            problems.append(
+                f"{path}: rule {name!r}: {text!r} is not in the policy language (role:, rule:, and, or ...)"
+            )
+    if problems:
+        raise PolicyFileError(problems)
+    return checks
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return _parser.parse_rule(text)
+    except (TypeError, ValueError, AttributeError):  # the old form, lists of lists, with something else inside
+        return _checks.FalseCheck()
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
