@@ -49,7 +49,10 @@ class Device:
 def parse_devices(
     new: Sequence[dict[str, Any]] | None, old: Sequence[dict[str, Any]] | None, image_id: str | None
 ) -> list[Device]:
-    """`block_device_mapping_v2` or the older form as devices, and the image's own disk. Raises BadRequest."""
+    """`block_device_mapping_v2` or the older form as devices, and the image's own disk. Raises BadRequest.
+
+    The image gets no disk when another device is the one to boot from: clients that always name an image mean that.
+    """
     if new and old:
         raise BadRequest("Using different block_device_mapping syntaxes is not allowed in the same request.")
     if old:
@@ -57,7 +60,7 @@ def parse_devices(
     else:
         devices = [_from_new(given) for given in new or ()]
     found = [device for device in devices if device is not None]
-    if image_id and not any(_is_images_own(device, image_id) for device in found):
+    if image_id and not any(device.is_root and device.source_type != "blank" for device in found):
         found.insert(0, Device("image", "local", 0, image_id, delete_on_termination=True))
     return found
 
@@ -72,10 +75,6 @@ def mappings_of_image(found: ImageInfo) -> list[dict[str, Any]]:
         return [{name: value for name, value in one.items() if value is not None} for one in given]
     except (ValueError, TypeError, AttributeError):
         raise BadRequest(_INVALID + f"image {found.id} has an unreadable block_device_mapping property.") from None
-
-
-def _is_images_own(device: Device, image_id: str) -> bool:
-    return device.source_type == "image" and device.boot_index == 0 and device.source_id == image_id
 
 
 def _from_old(given: dict[str, Any], *, first: bool) -> Device | None:
