@@ -11,6 +11,7 @@ _NOT_DOMAIN = ("system", "project")
 _ADMIN = "rule:admin_required"
 _READERS = f"{_ADMIN} or (role:reader and system_scope:all)"
 ADMIN = Persona("admin", _ADMIN, _NOT_DOMAIN)
+PROJECT_ADMIN = Persona("admin", _ADMIN, ("project",))
 ADMIN_OR_SYSTEM_READER = Persona("admin or system reader", _READERS, _NOT_DOMAIN)
 ANYBODY = "@"
 OWNER = Persona("owner", "rule:owner", ("project",))
