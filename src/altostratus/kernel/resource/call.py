@@ -39,6 +39,7 @@ class Call:
     row       the row that `{id}` names, already checked to be visible
     stream    the request body as bytes (ops with `stream="in"`)
     headers   request headers with upper-case names
+    peer      the address that the request came from; empty if it came by no network
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Call:
         "op",
         "params",
         "path",
+        "peer",
         "query",
         "raw",
         "reply_headers",
@@ -80,6 +82,7 @@ class Call:
         self.stream: Any = None
         self.host_url = ""
         self.path = ""
+        self.peer = ""
         self.request_id = ""
         self.reply_headers: dict[str, str] = {}
         self._may: dict[str, bool] = {}
