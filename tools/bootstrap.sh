@@ -62,6 +62,7 @@ prepare() {
         ensure_python_packages "$kind"
         ensure_guest_kernel
         ensure_novnc
+        [[ $kind != dev ]] || ensure_slapd
         { printf '%s\n' "$stamp" && [[ $kind != dev ]] || stamp_of runtime; } >"$stamp_file"
         rm -f -- "$log_file"
         say "Ready."
@@ -279,4 +280,15 @@ ensure_novnc() {
     step "Console page: unpacking the distribution's noVNC into $directory (it is not installed on this machine)"
     "$root/tools/fetch-novnc" "$directory" >>"$log_file" 2>&1 </dev/null ||
         say "    not to be had ($(tail -n 1 "$log_file")); consoles will say how to get it"
+}
+
+# --- the LDAP server of the tests -----------------------------------------------------------------------------
+
+# Looked for by the tests at `<sys.prefix>/share/altostratus/slapd`, then on the PATH.
+ensure_slapd() {
+    local directory=$venv/share/altostratus/slapd
+    [[ ${ALTO_SKIP_PACKAGES:-} != 1 && ! -e $directory/usr/sbin/slapd && ! -e /usr/sbin/slapd ]] || return 0
+    step "LDAP server for tests: unpacking the distribution's slapd into $directory (it is not installed on this machine)"
+    "$root/tools/fetch-slapd" "$directory" >>"$log_file" 2>&1 </dev/null ||
+        say "    not to be had ($(tail -n 1 "$log_file")); the tests that need it will be skipped"
 }
