@@ -23,92 +23,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("domain_id", "group", "option"),
     )
     op.create_table(
-        "expiring_group_members",
-        sa.Column("group_id", sa.String(length=255), nullable=False),
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("idp_id", sa.String(length=255), nullable=False),
-        sa.Column("verified_at", sa.String(length=255), nullable=False),
-        sa.Column("expires_at", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("group_id", "user_id", "idp_id"),
-    )
-    with op.batch_alter_table("expiring_group_members", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_expiring_group_members_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index("ix_expiring_group_members_user", ["user_id", "expires_at"], unique=False)
-
-    op.create_table(
-        "federated_users",
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("idp_id", sa.String(length=255), nullable=False),
-        sa.Column("protocol_id", sa.String(length=255), nullable=False),
-        sa.Column("unique_id", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "idp_id", "protocol_id", "unique_id"),
-        sa.UniqueConstraint("idp_id", "protocol_id", "unique_id", name="uq_federated_users"),
-    )
-    with op.batch_alter_table("federated_users", schema=None) as batch_op:
-        batch_op.create_index("ix_federated_users_user", ["user_id"], unique=False)
-
-    op.create_table(
-        "federation_mappings",
+        "endpoint_groups",
         sa.Column("id", sa.String(length=255), nullable=False),
-        sa.Column("rules", altostratus.kernel.db.Json(), nullable=False),
-        sa.Column("schema_version", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "federation_protocols",
-        sa.Column("idp_id", sa.String(length=255), nullable=False),
-        sa.Column("id", sa.String(length=255), nullable=False),
-        sa.Column("mapping_id", sa.String(length=255), nullable=False),
-        sa.Column("remote_id_attribute", sa.String(length=255), nullable=True),
-        sa.PrimaryKeyConstraint("idp_id", "id"),
-    )
-    op.create_table(
-        "identity_provider_remote_ids",
-        sa.Column("remote_id", sa.String(length=255), nullable=False),
-        sa.Column("idp_id", sa.String(length=255), nullable=False),
-        sa.PrimaryKeyConstraint("remote_id"),
-    )
-    with op.batch_alter_table("identity_provider_remote_ids", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_identity_provider_remote_ids_idp_id"), ["idp_id"], unique=False)
-
-    op.create_table(
-        "identity_providers",
-        sa.Column("id", sa.String(length=255), nullable=False),
-        sa.Column("domain_id", sa.String(length=255), nullable=False),
-        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("authorization_ttl", sa.Integer(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    with op.batch_alter_table("identity_providers", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_identity_providers_domain_id"), ["domain_id"], unique=False)
-
-    op.create_table(
-        "service_providers",
-        sa.Column("id", sa.String(length=255), nullable=False),
-        sa.Column("auth_url", sa.String(length=255), nullable=False),
-        sa.Column("sp_url", sa.String(length=255), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("enabled", sa.Boolean(), nullable=False),
-        sa.Column("relay_state_prefix", sa.String(length=255), nullable=False),
+        sa.Column("filters", altostratus.kernel.db.Json(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
-        "former_passwords",
-        sa.Column("user_id", sa.String(length=255), nullable=False),
-        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("password_hash", sa.String(length=255), nullable=False),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("user_id", "position"),
+        "policy_associations",
+        sa.Column("endpoint_id", sa.String(length=255), nullable=False),
+        sa.Column("service_id", sa.String(length=255), nullable=False),
+        sa.Column("region_id", sa.String(length=255), nullable=False),
+        sa.Column("policy_id", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint_id", "service_id", "region_id"),
     )
-    with op.batch_alter_table("credentials", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("totp_step", sa.Integer(), nullable=True))
+    with op.batch_alter_table("policy_associations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_policy_associations_policy_id"), ["policy_id"], unique=False)
 
-    with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("password_created_at", sa.String(length=255), nullable=True))
-        batch_op.add_column(sa.Column("password_by_self", sa.Boolean(), server_default=sa.text("0"), nullable=False))
-        batch_op.add_column(sa.Column("failed_auth_count", sa.Integer(), server_default="0", nullable=False))
-        batch_op.add_column(sa.Column("failed_auth_at", sa.String(length=255), nullable=True))
-        batch_op.add_column(sa.Column("last_active_on", sa.String(length=255), nullable=True))
+    op.create_table(
+        "project_endpoint_groups",
+        sa.Column("endpoint_group_id", sa.String(length=255), nullable=False),
+        sa.Column("project_id", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint_group_id", "project_id"),
+    )
+    with op.batch_alter_table("project_endpoint_groups", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_project_endpoint_groups_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "project_endpoints",
+        sa.Column("project_id", sa.String(length=255), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "endpoint_id"),
+    )
+    with op.batch_alter_table("project_endpoints", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_project_endpoints_endpoint_id"), ["endpoint_id"], unique=False)
 
     # ### end Alembic commands ###

@@ -23,8 +23,10 @@ from altostratus.services.identity.api.declaring import (
 )
 from altostratus.services.identity.api.targets import needed, row_target
 from altostratus.services.identity.errors import duplicate, not_found
+from altostratus.services.identity.logic import policy_associations
 from altostratus.services.identity.logic.catalog import INTERFACES, KNOWN_PLACES, ensure_region, places_in
 from altostratus.services.identity.logic.changes import announce
+from altostratus.services.identity.logic.endpoint_groups import forget_endpoints
 
 
 def list_all(call: Call) -> Reply:
@@ -57,6 +59,9 @@ def update_service(call: Call) -> Any:
 def delete_service(call: Call) -> None:
     """Its endpoints and limits go with it."""
     row = needed(call)
+    endpoint = table_of(models.Endpoint).c
+    forget_endpoints(call.tx, call.tx.scalars(select(endpoint.id).where(endpoint.service_id == row.id)))
+    policy_associations.forget(call.tx, service_id=row.id)
     for model in (models.Endpoint, models.Limit, models.RegisteredLimit):
         call.tx.delete_where(model, table_of(model).c.service_id == row.id)
     call.tx.delete(models.CatalogService, row.id)
@@ -127,6 +132,7 @@ def _endpoint_values(call: Call) -> dict[str, Any]:
 
 def delete_endpoint(call: Call) -> None:
     row = needed(call)
+    forget_endpoints(call.tx, [row.id])
     call.tx.delete(models.Endpoint, row.id)
     announce(call.tx, call.cloud, "identity.endpoint.deleted", row.id)
 
@@ -211,6 +217,8 @@ def delete_region(call: Call) -> None:
             f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
             " Delete those endpoints first."
         )
+    for region_id in below:
+        policy_associations.forget(call.tx, region_id=region_id)
     call.tx.delete_where(models.Region, region.id.in_(below))
     announce(call.tx, call.cloud, "identity.region.deleted", row.id)
 

@@ -10,6 +10,7 @@ from altostratus.kernel.resource.operations import Create, Delete, List, Reply, 
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api.declaring import IdentityResource, Links, extra_members, list_reply
 from altostratus.services.identity.api.targets import needed, row_target
+from altostratus.services.identity.logic import policy_associations
 from altostratus.services.identity.logic.changes import announce
 
 _POLICY = row_target("policy", models.PolicyDocument)
@@ -38,6 +39,7 @@ def update_policy(call: Call) -> Any:
 
 def delete_policy(call: Call) -> None:
     row = needed(call)
+    policy_associations.forget(call.tx, policy_id=row.id)
     call.tx.delete(models.PolicyDocument, row.id)
     announce(call.tx, call.cloud, "identity.policy.deleted", row.id)
 

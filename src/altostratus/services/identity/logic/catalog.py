@@ -11,6 +11,7 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx, table_of
 from altostratus.kernel.resource.service import Service
 from altostratus.services.identity.logic.changes import void_cached_tokens
+from altostratus.services.identity.logic.endpoint_groups import endpoints_of
 from altostratus.services.identity.models import CatalogService, Endpoint, Region
 
 INTERFACES = ("public", "internal", "admin")
@@ -24,13 +25,19 @@ def places_in(url: str) -> set[str]:
 
 
 def catalog_for(tx: Tx, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
-    """The catalog as a token shows it. Endpoints that need a project are left out without one."""
+    """The catalog as a token shows it. Endpoints that need a project are left out without one.
+
+    A project that is associated with endpoints gets those, and no service without one; others get all.
+    """
     service, endpoint = table_of(CatalogService).c, table_of(Endpoint).c
     entries: dict[str, dict[str, Any]] = {}
     values = {"user_id": user_id} | ({"project_id": project_id, "tenant_id": project_id} if project_id else {})
     for row in tx.rows(select(table_of(CatalogService)).where(service.enabled).order_by(service.type, service.id)):
         entries[row.id] = {"id": row.id, "type": row.type, "name": row.name, "endpoints": []}
+    own = {row.id for row in endpoints_of(tx, project_id)} if project_id else set()
     for row in tx.rows(select(table_of(Endpoint)).where(endpoint.enabled).order_by(endpoint.interface, endpoint.id)):
+        if own and row.id not in own:
+            continue
         if row.service_id in entries and places_in(row.url) <= set(values):
             shown = {
                 "id": row.id,
@@ -40,7 +47,7 @@ def catalog_for(tx: Tx, user_id: str, project_id: str | None) -> list[dict[str, 
                 "url": _PLACE.sub(lambda found: values[found[1]], row.url),
             }
             entries[row.service_id]["endpoints"].append(shown)
-    return list(entries.values())
+    return [entry for entry in entries.values() if entry["endpoints"] or not own]
 
 
 def catalog_type(service: Service) -> str:

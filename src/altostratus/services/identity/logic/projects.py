@@ -14,6 +14,7 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import duplicate, immutable
 from altostratus.services.identity.logic.changes import announce
 from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids
+from altostratus.services.identity.logic.endpoint_groups import forget_projects
 from altostratus.services.identity.models import (
     ApplicationCredential,
     DomainOption,
@@ -124,6 +125,7 @@ def _remove(tx: Tx, cloud: Cloud, projects: list[Row[Any]]) -> None:
     tx.delete_where(ProjectTag, table_of(ProjectTag).c.project_id.in_(gone))
     limit = table_of(Limit).c
     tx.delete_where(Limit, limit.project_id.in_(gone) | limit.domain_id.in_(gone))
+    forget_projects(tx, gone)
     tx.delete_where(DomainOption, table_of(DomainOption).c.domain_id.in_(gone))
     tx.update_where(User, user.default_project_id.in_(gone), default_project_id=None)
     tx.delete_where(Project, table_of(Project).c.id.in_(gone))

@@ -4,6 +4,12 @@
 from altostratus.services.identity.models.catalog import CatalogService, Endpoint, PolicyDocument, Region
 from altostratus.services.identity.models.credentials import ApplicationCredential, Credential
 from altostratus.services.identity.models.domain_config import DomainOption
+from altostratus.services.identity.models.endpoint_groups import (
+    EndpointGroup,
+    PolicyAssociation,
+    ProjectEndpoint,
+    ProjectEndpointGroup,
+)
 from altostratus.services.identity.models.limits import Limit, RegisteredLimit
 from altostratus.services.identity.models.people import Group, GroupMember, User
 from altostratus.services.identity.models.projects import Project, ProjectTag
@@ -14,16 +20,20 @@ __all__ = [
     "ApplicationCredential",
     "CatalogService",
     "Credential",
+    "DomainOption",
     "Endpoint",
+    "EndpointGroup",
     "Group",
     "GroupMember",
     "ImpliedRole",
     "Limit",
+    "PolicyAssociation",
     "PolicyDocument",
     "Project",
+    "ProjectEndpoint",
+    "ProjectEndpointGroup",
     "ProjectTag",
     "Region",
-    "DomainOption",
     "RegisteredLimit",
     "Revision",
     "Revocation",
