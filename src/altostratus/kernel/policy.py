@@ -136,10 +136,24 @@ class Policy:
             return "This token has no scope: ask for one of a project."
         if self.allows(rule, context, OwnThings(context)):
             return "Your roles allow it only for what is your own."
-        roles = self.roles_that_allow(rule, context, OwnThings(context))
-        if not roles:
+        ways = [f"the role {role}" for role in self.roles_that_allow(rule, context, OwnThings(context))[:1]]
+        if not ways or ways == ["the role admin"]:
+            ways += self._ways_elsewhere(rule, context)
+        if not ways:
             return "No role would allow it to you."
-        return f"The role {roles[0]} would allow it."
+        words = " or ".join(ways)
+        return f"{words[:1].upper()}{words[1:]} would allow it."
+
+    def _ways_elsewhere(self, rule: str, context: Context) -> list[str]:
+        """Lesser roles that would be enough in a token of another scope."""
+        domain_id = context.names.get("project_domain_id") or context.names.get("user_domain_id")
+        others = {"domain": Context(user_id=context.user_id, domain_id=domain_id)} if domain_id else {}
+        others["system"] = Context(user_id=context.user_id, system=True)
+        ways = []
+        for kind, other in others.items():
+            roles = self.roles_that_allow(rule, other, OwnThings(other)) if kind != scope_of(context) else []
+            ways += [f"the role {role} in a token of the {kind}" for role in roles[:1] if role != "admin"]
+        return ways
 
     def roles_that_allow(self, rule: str, context: Context, target: Mapping[str, Any]) -> list[str]:
         """Names of roles any one of which would be enough, the least powerful first; empty if none would be."""

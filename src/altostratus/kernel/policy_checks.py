@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks into oslo.policy's checks: the roles and rules that they name, and what is wrong among them."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -78,8 +79,11 @@ class OwnThings(dict[str, Any]):
         self._own |= {"user": context.user_id}
 
     def __missing__(self, key: str) -> Any:
-        """`%(target.user.domain_id)s` -> the domain. Raises KeyError for what the caller has none of."""
-        words = key.replace(".", "_").split("_")
+        """`target.user.domain_id` -> the domain; `owner` and `network:tenant_id` -> the project.
+
+        Raises KeyError for what the caller has none of.
+        """
+        words = re.split("[._:]", "project_id" if key == "owner" else key)
         own = self._own.get(words[-2]) if len(words) > 1 and words[-1] == "id" else None
         if own is None:
             raise KeyError(key)
