@@ -86,9 +86,13 @@ def project(name: str, domain: str = "default") -> dict[str, Any]:
     return {"project": {"name": name, "domain": {"id": domain}}}
 
 
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real hashes, of the cheapest kind: nearly every test makes users and logs in."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityCloud]:
-    # real hashes, of the cheapest kind: nearly every test makes users and logs in
-    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    cheap_hashes(monkeypatch)
     with IdentityCloud(tmp_path) as made:
         yield made

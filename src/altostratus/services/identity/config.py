@@ -1,12 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `[identity]` section."""
 
+import ipaddress
+import re
 from typing import Annotated
 
 from altostratus.kernel.config import Meta, Section
 
 
-class IdentityOptions(Section, frozen=True, kw_only=True, name="identity"):
+class PasswordRules(Section, frozen=True, kw_only=True):
+    """What upstream has in `[security_compliance]`, `[totp]` and `[receipt]`, under the same names; 0 is off.
+
+    `__post_init__` raises ValueError for a password_regex that is none.
+    """
+
+    lockout_failure_attempts: Annotated[
+        int, Meta(description="wrong passwords and passcodes in a row that lock an account; 0: no lock", ge=0)
+    ] = 0
+    lockout_duration: Annotated[
+        int, Meta(description="seconds that an account stays locked; 0: until an administrator enables it", ge=0)
+    ] = 1800
+    disable_user_account_days_inactive: Annotated[
+        int, Meta(description="days without a login after which a user counts as disabled; 0: never", ge=0)
+    ] = 0
+    password_expires_days: Annotated[
+        int, Meta(description="days for which a new password is good; 0: for ever", ge=0, le=36_500)
+    ] = 0
+    unique_last_password_count: Annotated[
+        int, Meta(description="own last passwords, the present one included, that cannot be chosen again", ge=0, le=50)
+    ] = 0
+    minimum_password_age: Annotated[
+        int, Meta(description="days before a password that one chose oneself can be changed again", ge=0, le=36_500)
+    ] = 0
+    password_regex: Annotated[str, Meta(description="what every new password must match; empty: anything")] = ""
+    password_regex_description: Annotated[
+        str, Meta(description="password_regex in words, for people whose password was refused")
+    ] = ""
+    change_password_upon_first_use: Annotated[
+        bool, Meta(description="a password that an administrator has set must be changed before anything else")
+    ] = False
+    included_previous_windows: Annotated[
+        int, Meta(description="former 30-second windows whose TOTP passcode is still taken", ge=0, le=10)
+    ] = 1
+    receipt_lifetime_s: Annotated[
+        int, Meta(description="time to bring the other factors after the first ones were right", ge=1, le=86_400)
+    ] = 300
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.password_regex)
+        except re.error as error:
+            raise ValueError(f"password_regex is not a regular expression: {error}") from None
+
+
+class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity"):
     """What concerns users, tokens and the catalog."""
 
     token_lifetime_s: Annotated[int, Meta(description="how long a token is valid", ge=60, le=31_536_000)] = 3600
@@ -18,4 +65,31 @@ class IdentityOptions(Section, frozen=True, kw_only=True, name="identity"):
         float, Meta(description="how often a process looks whether another one changed identity", ge=0)
     ] = 1.0
     project_depth: Annotated[int, Meta(description="levels of projects below a domain", ge=1, le=64)] = 5
+    request_token_lifetime_s: Annotated[
+        int, Meta(description="time to authorize an OAuth 1 request token; 0: for ever", ge=0)
+    ] = 28_800
+    access_token_lifetime_s: Annotated[
+        int, Meta(description="how long an OAuth 1 access token is good for new logins; 0: for ever", ge=0)
+    ] = 86_400
+    signed_request_lifetime_s: Annotated[
+        int, Meta(description="how far the time in a signed EC2 request may be off", ge=1)
+    ] = 900
+    external_user_header: Annotated[
+        str,
+        Meta(
+            description="header in which a web server in front names whom it has logged in; empty: no method external"
+        ),
+    ] = ""
+    external_proxies: Annotated[
+        list[str], Meta(description="addresses or networks of that web server; the header is believed from nobody else")
+    ] = []
+    external_domain_id: Annotated[str, Meta(description="domain of the users that the header names")] = "default"
+    trust_redelegations: Annotated[
+        int, Meta(description="how often in a row a trust may be passed on (upstream's max_redelegation_count)", ge=0)
+    ] = 3
     credentials_per_user: Annotated[int, Meta(description="application credentials a user may have", ge=0)] = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for network in self.external_proxies:
+            ipaddress.ip_network(network)

@@ -6,7 +6,6 @@ from typing import Any
 
 from altostratus.kernel.errors import ApiError, Conflict, Forbidden, NotFound, PolicyRefused
 
-
 # The kind of the refusal whose body is a receipt for the factors that were right.
 INCOMPLETE = "InsufficientAuthMethods"
 

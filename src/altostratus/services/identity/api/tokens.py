@@ -59,7 +59,7 @@ AUTH_BODY: dict[str, Any] = {
 
 
 def issue_token(call: Call) -> Reply:
-    token, entry = log_in(call.cloud, call.body["auth"], HttpRequest("POST", call.url(), call.headers))
+    token, entry = log_in(call.cloud, call.body["auth"], HttpRequest("POST", call.url(), call.headers, call.peer))
     return _reply(call, 201, token, entry)
 
 

@@ -31,12 +31,23 @@ from altostratus.services.identity.api.targets import (
     needed,
     row_target,
 )
+from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import not_found
-from altostratus.services.identity.logic import people
+from altostratus.services.identity.logic import accounts, password_rules, people
+from altostratus.services.identity.logic.login import LoginError
 from altostratus.services.identity.tokens import passwords
+from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED
+from altostratus.services.identity.tokens.proof import prove_password
 
 _ERRAND = row_target("user", models.User)
 _SECRET = {"type": "string", "minLength": 1, "maxLength": passwords.LONGEST}
+
+_METHOD = {"type": "string", "maxLength": 64}
+
+
+def _is_enabled(user: Any, call: Call) -> bool:
+    """Users who have not logged in for too long are shown as what they are: disabled."""
+    return bool(user["enabled"]) and not accounts.is_inactive(call.cloud[IdentityOptions], user)
 
 
 class UserFields(IdentityResource, one="user", many="users"):
@@ -46,7 +57,7 @@ class UserFields(IdentityResource, one="user", many="users"):
     id = Id("rs")
     name = Name(required=True)
     domain_id = Text(1, 64, "crufs")
-    enabled = Flag("cruf", default=True)
+    enabled = Flag("cruf", default=True, source=_is_enabled)
     description = Description()
     default_project_id = Text(0, 64, "cru", nullable=True)
     password = Text(1, passwords.LONGEST, "cu", nullable=True)
@@ -59,8 +70,9 @@ class UserFields(IdentityResource, one="user", many="users"):
         multi_factor_auth_enabled=ON_OR_UNSET,
         multi_factor_auth_rules={
             "type": ["array", "null"],
-            "items": {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 16},
+            "items": {"type": "array", "items": _METHOD, "minItems": 1, "maxItems": 16, "uniqueItems": True},
             "maxItems": 64,
+            "uniqueItems": True,
         },
     )
     password_expires_at = Object("r", form=clock.iso_micro_z)
@@ -92,7 +104,8 @@ def expiry_conditions(call: Call) -> list[Any]:
 
 
 def create_user(call: Call) -> Reply:
-    values = _columns(call, {}) | {"domain_id": domain_of_body(call)}
+    values = _columns(call) | {"domain_id": domain_of_body(call)}
+    values["options"] = merged_options({}, values["options"])
     with call.cloud.db.write() as call.tx:
         row = people.create_user(call.tx, call.cloud, values)
         return Reply(201, {"user": call.render([row])[0]})
@@ -100,25 +113,27 @@ def create_user(call: Call) -> Reply:
 
 def update_user(call: Call) -> Reply:
     known = needed(call)
-    values = _columns(call, known.options)
+    values = _columns(call)
     with call.cloud.db.write() as call.tx:
         row = call.tx.find(models.User, known.id)
         if row is None:
             raise not_found("user", known.id)
         if "extra" in values:
             values["extra"] = row.extra | values["extra"]
+        if "options" in values:
+            values["options"] = merged_options(row.options, values["options"])
         row = people.update_user(call.tx, call.cloud, row, values)
         return Reply(200, {"user": call.render([row])[0]})
 
 
-def _columns(call: Call, options: dict[str, Any]) -> dict[str, Any]:
+def _columns(call: Call) -> dict[str, Any]:
     """The body as columns; the password is hashed here, outside any transaction."""
     values = {name: value for name, value in call.body.items() if name != "password"}
     if "password" in call.body:
         password = call.body["password"]
+        if password is not None:
+            password_rules.demand_strength(call.cloud[IdentityOptions], password)
         values["password_hash"] = None if password is None else passwords.hash_password(password)
-    if "options" in values:
-        values["options"] = merged_options(options, values["options"])
     extra = extra_members(call)
     if extra or call.op.kind == "create":
         values["extra"] = extra
@@ -131,21 +146,25 @@ def delete_user(call: Call) -> None:
 
 def change_password(call: Call) -> Reply:
     """Everybody changes the own password with the old one; no token is asked."""
-    given = call.body["user"]
-    user_id = call.params["id"]
+    given, user_id = call.body["user"], call.params["id"]
+    rules = call.cloud[IdentityOptions]
+    try:
+        user = prove_password(call.cloud, {"id": user_id}, given["original_password"])
+    except LoginError as error:
+        call.logger.info("a change of a password was refused: %s", error)
+        raise Unauthorized(UNAUTHORIZED) from None
+    password_rules.demand_strength(rules, given["password"])
+    password_rules.demand_own_choice(rules, user)
     with call.cloud.db.read() as tx:
-        known = tx.find(models.User, user_id)
-    right = passwords.is_password(given["original_password"], known.password_hash if known is not None else None)
-    if known is None or not right or not known.enabled:
-        raise Unauthorized("The request you have made requires authentication.")
-    if known.options.get("lock_password"):
-        raise BadRequest("This user's password is locked. Ask an administrator to set a new one.")
+        remembered = password_rules.remembered_hashes(tx, rules, user)
+    if any(passwords.is_password(given["password"], known) for known in remembered):
+        raise password_rules.repeated(rules)
     new_hash = passwords.hash_password(given["password"])
     with call.cloud.db.write() as tx:
         row = tx.find(models.User, user_id)
-        if row is None or row.password_hash != known.password_hash:
-            raise Unauthorized("The request you have made requires authentication.")
-        people.update_user(tx, call.cloud, row, {"password_hash": new_hash})
+        if row is None or row.password_hash != user.password_hash:
+            raise Unauthorized(UNAUTHORIZED)
+        people.change_own_password(tx, call.cloud, row, new_hash)
     return Reply(204)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest
 from altostratus.services.identity.logic.effective import effective_roles
@@ -124,12 +123,3 @@ def _default_scope(tx: Tx, user_id: str) -> Scope:
         return UNSCOPED
     domain = tx.find(Project, project.domain_id)
     return Scope("project", project.id) if domain is not None and domain.enabled else UNSCOPED
-
-
-def demand_methods(user: Row[Any], methods: set[str]) -> None:
-    """The user's own rules about several factors, and the password's age. Raises LoginError."""
-    rules = user.options.get("multi_factor_auth_rules") or []
-    if rules and user.options.get("multi_factor_auth_enabled") and not any(set(rule) <= methods for rule in rules):
-        raise LoginError(f"user {user.id} must log in with one of {rules}")
-    if "password" in methods and user.password_expires_at is not None and user.password_expires_at <= clock.now():
-        raise LoginError(f"the password of user {user.id} has expired")

@@ -9,7 +9,9 @@ from altostratus.kernel import clock, ids
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest
+from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import duplicate, not_found
+from altostratus.services.identity.logic import accounts, password_rules
 from altostratus.services.identity.logic.changes import announce
 from altostratus.services.identity.models import (
     ApplicationCredential,
@@ -30,11 +32,16 @@ def create_user(tx: Tx, cloud: Cloud, values: dict[str, Any]) -> Row[Any]:
     user_id = ids.new_hex_id()
     tx.insert(User, id=user_id, created_at=clock.now(), **values)
     announce(tx, cloud, "identity.user.created", user_id)
+    if "password_hash" in values:
+        values = values | _given_password(cloud, values["options"], values["password_hash"])
     return tx.get(User, user_id)
 
 
 def update_user(tx: Tx, cloud: Cloud, user: Row[Any], values: dict[str, Any]) -> Row[Any]:
-    """A new password or a disabled user voids the user's tokens at once."""
+    """A new password or a disabled user voids the user's tokens at once.
+
+    A new password and `enabled` unlock the account.
+    """
     if values.get("domain_id", user.domain_id) != user.domain_id:
         raise BadRequest("Cannot change Domain ID. Create the user again in the other domain.")
     if values.get("name", user.name) != user.name:
@@ -42,6 +49,12 @@ def update_user(tx: Tx, cloud: Cloud, user: Row[Any], values: dict[str, Any]) ->
     _demand_default_project(tx, values)
     if "password_hash" in values or values.get("enabled") is False:
         values = {**values, "tokens_from": clock.now()}
+    if "password_hash" in values:
+        password_rules.remember(tx, cloud[IdentityOptions], user)
+        options = values.get("options", user.options)
+        values = values | _given_password(cloud, options, values["password_hash"]) | accounts.UNLOCKED
+    if values.get("enabled") is True:
+        values = values | accounts.enabled_again()
     if values:
         tx.update(User, user.id, **values)
     announce(tx, cloud, "identity.user.updated", user.id)
@@ -50,6 +63,19 @@ def update_user(tx: Tx, cloud: Cloud, user: Row[Any], values: dict[str, Any]) ->
 
 def delete_user(tx: Tx, cloud: Cloud, user_id: str) -> None:
     member, assignment = table_of(GroupMember).c, table_of(RoleAssignment).c
+def _given_password(cloud: Cloud, options: dict[str, Any], password_hash: str | None) -> dict[str, Any]:
+    return password_rules.columns_of(cloud[IdentityOptions], options, password_hash, by_self=False)
+
+
+def change_own_password(tx: Tx, cloud: Cloud, user: Row[Any], password_hash: str) -> None:
+    """The password that the user has chosen, and was allowed to choose. The user's tokens are void at once."""
+    rules = cloud[IdentityOptions]
+    password_rules.remember(tx, rules, user)
+    new = password_rules.columns_of(rules, user.options, password_hash, by_self=True)
+    tx.update(User, user.id, **new, tokens_from=clock.now())
+    announce(tx, cloud, "identity.user.updated", user.id)
+
+
     tx.delete_where(GroupMember, member.user_id == user_id)
     tx.delete_where(RoleAssignment, assignment.actor_kind == "user", assignment.actor_id == user_id)
     tx.delete_where(ApplicationCredential, table_of(ApplicationCredential).c.user_id == user_id)

@@ -11,7 +11,7 @@ from altostratus.services.identity.models.endpoint_groups import (
     ProjectEndpointGroup,
 )
 from altostratus.services.identity.models.limits import Limit, RegisteredLimit
-from altostratus.services.identity.models.people import Group, GroupMember, User
+from altostratus.services.identity.models.people import FormerPassword, Group, GroupMember, User
 from altostratus.services.identity.models.projects import Project, ProjectTag
 from altostratus.services.identity.models.roles import ImpliedRole, Role, RoleAssignment
 from altostratus.services.identity.models.tokens import Revision, Revocation
@@ -41,3 +41,7 @@ __all__ = [
     "RoleAssignment",
     "User",
 ]
+    "ExpiringMember",
+    "FederatedUser",
+    "FederationProtocol",
+    "FormerPassword",

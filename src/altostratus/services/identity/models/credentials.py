@@ -9,7 +9,10 @@ from altostratus.kernel.db import Mapped, Model, mapped_column
 
 
 class Credential(Model):
-    """A secret kept for a user (ec2, totp ...). `blob` is encrypted with the token keys' own ring."""
+    """A secret kept for a user (ec2, totp ...). `blob` is encrypted with the token keys' own ring.
+
+    `totp_step` is the time step of the last passcode that was taken: none is taken twice.
+    """
 
     __tablename__ = "credentials"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -17,6 +20,7 @@ class Credential(Model):
     project_id: Mapped[str | None] = mapped_column(default=None)
     type: Mapped[str]
     encrypted_blob: Mapped[str] = mapped_column(Text)
+    totp_step: Mapped[int | None] = mapped_column(default=None)
     extra: Mapped[dict[str, Any]]
 
 

@@ -3,13 +3,17 @@
 
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
 
 from altostratus.kernel.db import Mapped, Model, mapped_column
 
 
 class User(Model):
-    """A user. Tokens issued at or before `tokens_from` are void (password changed, user disabled)."""
+    """A user. Tokens issued at or before `tokens_from` are void (password changed, user disabled).
+
+    `failed_auth_count` is the number of wrong secrets in a row, the last of them at `failed_auth_at`;
+    `last_active_on` the day (YYYY-MM-DD) of the last login; `password_by_self` says who chose the password.
+    """
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("domain_id", "name", name="uq_users_name"),)
@@ -21,10 +25,24 @@ class User(Model):
     default_project_id: Mapped[str | None] = mapped_column(default=None)
     password_hash: Mapped[str | None] = mapped_column(default=None)
     password_expires_at: Mapped[str | None] = mapped_column(default=None)
+    password_created_at: Mapped[str | None] = mapped_column(default=None)
+    password_by_self: Mapped[bool] = mapped_column(default=False, server_default=false())
+    failed_auth_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    failed_auth_at: Mapped[str | None] = mapped_column(default=None)
+    last_active_on: Mapped[str | None] = mapped_column(default=None)
     tokens_from: Mapped[str] = mapped_column(default="")
     options: Mapped[dict[str, Any]]
     extra: Mapped[dict[str, Any]]
     created_at: Mapped[str]
+
+
+class FormerPassword(Model):
+    """A hash of a password that the user had; the highest `position` is the newest."""
+
+    __tablename__ = "former_passwords"
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    password_hash: Mapped[str]
 
 
 class Group(Model):

@@ -14,11 +14,15 @@ from altostratus.services.identity.tokens.layout import Federated
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What methods may read of the request besides its body: whole URL, and headers with upper-case names."""
+    """What methods may read of the request besides its body: whole URL, and headers with upper-case names.
+
+    `peer` is the address that it came from.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
+    peer: str = ""
 
 
 @dataclass(slots=True)

@@ -8,15 +8,18 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
 from altostratus.kernel.errors import Unauthorized
 from altostratus.services.identity.config import IdentityOptions
-from altostratus.services.identity.logic import login
+from altostratus.services.identity.logic import accounts, factors, login
 from altostratus.services.identity.logic.login import LoginError, Scope
 from altostratus.services.identity.logic.token_state import VoidTokenError
+from altostratus.services.identity.tokens import receipts
 from altostratus.services.identity.tokens.attempt import Attempt, HttpRequest
 from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED, Entry, TokenAuthenticator
 from altostratus.services.identity.tokens.layout import Claims, new_audit_id
 from altostratus.services.identity.tokens.methods import METHODS
 
 _log = log.get("identity")
+# with these, nobody has shown to be there
+_PROVES_NOTHING_NEW = frozenset({"token", "application_credential"})
 
 
 def log_in(cloud: Cloud, auth: dict[str, Any], request: HttpRequest | None = None) -> tuple[str, Entry]:
@@ -35,19 +38,41 @@ def log_in(cloud: Cloud, auth: dict[str, Any], request: HttpRequest | None = Non
         for name in names:
             METHODS[name].step(cloud, attempt, identity[name])
             attempt.methods.insert(0, name)
-        return issue(cloud, attempt)
+        _add_receipt(cloud, attempt)
+        token, entry = issue(cloud, attempt)
     except (LoginError, VoidTokenError) as error:
         _log.info("authentication was refused: %s", error)
         raise Unauthorized(UNAUTHORIZED) from None
+    if not _PROVES_NOTHING_NEW.issuperset(names):
+        _note(cloud, attempt)
+    return token, entry
+
+
+def _add_receipt(cloud: Cloud, attempt: Attempt) -> None:
+    """Methods that were right a moment ago. Raises LoginError."""
+    given = attempt.request.headers.get(receipts.HEADER.upper()) if attempt.request is not None else None
+    if given and attempt.user is not None:
+        proven = receipts.methods_proven(receipts.unseal(cloud, given), attempt.user)
+        attempt.methods += [method for method in proven if method not in attempt.methods]
+
+
+def _note(cloud: Cloud, attempt: Attempt) -> None:
+    if attempt.user is not None and not accounts.is_noted(attempt.user):
+        with cloud.db.write() as tx:
+            accounts.note_login(tx, attempt.user.id)
 
 
 def issue(cloud: Cloud, attempt: Attempt) -> tuple[str, Entry]:
-    """The token for an attempt whose methods all passed. Raises LoginError, VoidTokenError."""
+    """The token for an attempt whose methods all passed. Raises LoginError, VoidTokenError, Unauthorized (receipt)."""
     user, parent, credential = attempt.user, attempt.parent, attempt.credential
     if user is None:
         raise LoginError("no method named a user")
     methods = tuple(dict.fromkeys(attempt.methods))
-    login.demand_methods(user, set(methods))
+    rules = factors.usable_rules(user.options, METHODS)
+    if not factors.suffice(rules, set(methods)):
+        raise receipts.incomplete(cloud, user, methods, factors.still_possible(rules, set(methods)), attempt.started_at)
+    if accounts.is_inactive(cloud[IdentityOptions], user._mapping):
+        raise LoginError(f"user {user.id} has not logged in for too long")
     with cloud.db.read() as tx:
         scope = _scope(tx, attempt)
     expires_at = _whole_second(clock.after(cloud[IdentityOptions].token_lifetime_s))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.services.identity.tokens.attempt import Attempt
-from altostratus.services.identity.tokens.methods import application_credential, password, token
+from altostratus.services.identity.tokens.methods import application_credential, external, oauth1, password, token, totp
 
 
 class Method(NamedTuple):
@@ -22,4 +22,7 @@ METHODS = {
     "password": Method(password.step, password.SCHEMA),
     "token": Method(token.step, token.SCHEMA),
     "application_credential": Method(application_credential.step, application_credential.SCHEMA),
+    "totp": Method(totp.step, totp.SCHEMA),
+    "external": Method(external.step, external.SCHEMA),
+    "oauth1": Method(oauth1.step, oauth1.SCHEMA),
 }
