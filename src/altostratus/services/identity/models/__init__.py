@@ -23,6 +23,7 @@ __all__ = [
     "DomainOption",
     "Endpoint",
     "EndpointGroup",
+    "FormerPassword",
     "Group",
     "GroupMember",
     "ImpliedRole",
@@ -41,7 +42,3 @@ __all__ = [
     "RoleAssignment",
     "User",
 ]
-    "ExpiringMember",
-    "FederatedUser",
-    "FederationProtocol",
-    "FormerPassword",
