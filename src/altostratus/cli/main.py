@@ -3,7 +3,7 @@
 
 import typer
 
-from altostratus.cli import access, demo, doctor, image, jobs, lifecycle, trace
+from altostratus.cli import access, demo, doctor, explain, image, jobs, lifecycle, trace
 
 app = typer.Typer(
     name="alto",
@@ -25,6 +25,7 @@ app.command()(access.ssh)
 app.command()(trace.trace)
 app.command()(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(explain.app, name="explain")
 app.add_typer(image.app, name="image")
 
 

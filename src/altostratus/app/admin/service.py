@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Text, or_, select
 
+from altostratus.app.admin.explain import PolicyExplanation
 from altostratus.app.host_link import HostLink
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
@@ -138,7 +139,7 @@ SERVICE = Service(
     title="Altostratus itself",
     path="/alto/v1",
     root="/alto",
-    resources=(JobsResource, Hosts, Traces),
+    resources=(JobsResource, Hosts, Traces, PolicyExplanation),
     envelope=envelope,
     policy_namespace="altostratus",
     in_catalog=False,
