@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens are not stored; what is stored says which ones are void."""
 
+from altostratus.kernel import clock
 from altostratus.kernel.db import Mapped, Model, mapped_column
 
 
@@ -10,6 +11,7 @@ class Revocation(Model):
     __tablename__ = "token_revocations"
     audit_id: Mapped[str] = mapped_column(primary_key=True)
     expires_at: Mapped[str] = mapped_column(index=True)
+    revoked_at: Mapped[str] = mapped_column(default=clock.now, server_default="")
 
 
 class Revision(Model):
