@@ -10,10 +10,20 @@ from altostratus.kernel.errors import ApiError, Conflict, Forbidden, NotFound, P
 INCOMPLETE = "InsufficientAuthMethods"
 
 
+class OAuth2Error(ApiError):
+    """A refusal in the words of RFC 6749, section 5.2; `code` is one of its error codes."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message, status=status)
+        self.code = code
+
+
 def envelope(error: ApiError, _call: Any) -> dict[str, Any]:
     """`{"error": {"code", "message", "title"}}`; of a login that lacks factors, its receipt."""
     if error.kind == INCOMPLETE and isinstance(error.details, dict):
         return error.details
+    if isinstance(error, OAuth2Error):
+        return {"error": error.code, "error_description": error.message}
     message = error.message
     if isinstance(error, PolicyRefused):
         message = f"You are not authorized to perform the requested action: {error.rule}. {error.advice}"

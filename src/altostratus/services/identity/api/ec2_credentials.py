@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`/users/{user_id}/credentials/OS-EC2`: pairs of access key and secret, another view of ec2 credentials."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -12,21 +11,18 @@ from altostratus.kernel.db import table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.identity import models, policies
-from altostratus.services.identity.api.credentials import open_blob, seal_blob
+from altostratus.services.identity.api.credentials import bound, open_blob, seal_blob
 from altostratus.services.identity.api.declaring import IdentityResource, simple_list
+from altostratus.services.identity.api.delegation import demand_unrestricted, demand_within, is_within
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic.changes import announce
+from altostratus.services.identity.tokens.ec2 import id_of_access
 
 _NEW = {
     "type": "object",
     "properties": {"tenant_id": {"type": "string", "minLength": 1, "maxLength": 64}},
     "required": ["tenant_id"],
 }
-
-
-def id_of_access(access: str) -> str:
-    """The id of the credential that has this access key."""
-    return hashlib.sha256(access.encode()).hexdigest()
 
 
 def _target(call: Call) -> dict[str, Any]:
@@ -55,6 +51,7 @@ def _get(call: Call) -> Any:
     row = call.row
     if row is None or row.type != "ec2" or row.user_id != call.params["user_id"]:
         raise not_found("credential", call.params["access"])
+    demand_within(call, row.project_id)
     return row
 
 
@@ -62,7 +59,7 @@ def list_pairs(call: Call) -> Reply:
     credential = table_of(models.Credential)
     own = select(credential).where(credential.c.user_id == call.params["user_id"], credential.c.type == "ec2")
     rows = call.tx.rows(own.order_by(credential.c.id))
-    return simple_list(call, "credentials", [_shown(call, row) for row in rows])
+    return simple_list(call, "credentials", [_shown(call, row) for row in rows if is_within(call, row.project_id)])
 
 
 def create_pair(call: Call) -> Reply:
@@ -71,9 +68,11 @@ def create_pair(call: Call) -> Reply:
     for model, what, id in ((models.User, "user", user_id), (models.Project, "project", project_id)):
         if call.tx.find(model, id) is None:
             raise not_found(what, id)
+    demand_unrestricted(call, "credentials")
+    demand_within(call, project_id)
     access, secret = ids.new_hex_id(), ids.new_hex_id()
     credential_id = id_of_access(access)
-    blob = json.dumps({"access": access, "secret": secret, "trust_id": None})
+    blob = json.dumps(bound(call, {"access": access, "secret": secret, "trust_id": None}))
     call.tx.insert(
         models.Credential, id=credential_id, user_id=user_id, project_id=project_id, type="ec2",
         encrypted_blob=seal_blob(call, blob), extra={},
@@ -98,10 +97,10 @@ class Ec2Credential(IdentityResource, path="/users/{user_id}/credentials/OS-EC2"
 
     index = Op("GET", "", "identity:ec2_list_credentials", policies.OWNER_READER, list_pairs, target=_target)
     create = Op(
-        "POST", "", "identity:ec2_create_credential", policies.CREDENTIAL_OWNER, create_pair, body=_NEW, target=_target
+        "POST", "", "identity:ec2_create_credential", policies.EC2_OWNER, create_pair, body=_NEW, target=_target
     )
     show = Op("GET", "/{access}", "identity:ec2_get_credential", policies.CREDENTIAL_READER, show_pair, target=_target)
     delete = Op(
-        "DELETE", "/{access}", "identity:ec2_delete_credential", policies.CREDENTIAL_OWNER, delete_pair,
+        "DELETE", "/{access}", "identity:ec2_delete_credential", policies.EC2_OWNER, delete_pair,
         target=_target,
     )  # fmt: skip

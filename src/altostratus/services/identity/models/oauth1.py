@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OAuth 1: programs of others, what they ask for, and what users gave them. Secrets are sealed: signatures need them."""
+"""OAuth 1: programs, what they ask for, what users gave them. Secrets are sealed, not hashed: signatures need them."""
 
 from typing import Any
 
