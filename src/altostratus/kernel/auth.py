@@ -4,6 +4,8 @@
 from functools import cached_property
 from typing import Any, Protocol
 
+from altostratus.kernel.access_rules import AccessRules
+
 
 class Context:
     """The authenticated caller of one request.
@@ -24,6 +26,7 @@ class Context:
         names: dict[str, str] | None = None,
         expires_at: str | None = None,
         audit_ids: tuple[str, ...] = (),
+        access_rules: AccessRules | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         self.user_id = user_id
@@ -35,6 +38,8 @@ class Context:
         self.names = names or {}
         self.expires_at = expires_at
         self.audit_ids = audit_ids
+        # the only requests that the token is good for; None: all
+        self.access_rules = access_rules
         # what only identity reads: methods, trust, restrictions of an application credential ...
         self.extra = extra or {}
 
@@ -56,6 +61,7 @@ class Context:
             domain_id=self.domain_id,
             system=self.system,
             names=self.names,
+            access_rules=self.access_rules,
             extra=self.extra,
         )
 
@@ -79,6 +85,7 @@ class Context:
             "is_admin": self.is_admin,
             "is_admin_project": True,
             "service_roles": [],
+            **{name: self.extra.get(name) for name in ("trust_id", "trustor_id", "trustee_id")},
             # identity's rules ask `token.domain.id` and `token.project.domain.id`
             "token": {
                 "domain": {"id": self.domain_id} if self.domain_id else {},

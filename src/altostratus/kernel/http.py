@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from altostratus.kernel import ids, log
+from altostratus.kernel.access_rules import AccessRules
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.errors import (
     ApiError,
@@ -130,6 +131,8 @@ class Route:
             if not token:
                 raise Unauthorized("The request you have made requires authentication.")
             call.ctx = self.cloud.authenticator.authenticate(token)
+            if call.ctx.access_rules is not None and not op.beyond_access_rules:
+                _demand_access_rule(call, request, call.ctx.access_rules)
             in_path = request.env.get("altostratus.project_id")
             if in_path is not None and in_path != call.ctx.project_id:
                 raise BadRequest("Malformed request url: the project in it is not the one that the token is for.")
@@ -172,6 +175,19 @@ class Route:
         else:
             response.data = _encode(body)
             response.content_type = "application/json"
+
+
+def _demand_access_rule(call: Call, request: falcon.Request, rules: AccessRules) -> None:
+    """Raises Unauthorized, as keystonemiddleware does, unless a rule allows the path as it was asked for."""
+    service = call.service
+    # routes take no notice of a slash at the end, so rules do not either
+    path = call.path[:-1] if "altostratus.path" in request.env and call.path.endswith("/") else call.path
+    below = path.removeprefix(service.root) if path.startswith(f"{service.root}/") else path
+    if not rules.allow(service.catalog_types, request.method, (path, below)):
+        raise Unauthorized(
+            f"The access rules of this application credential do not allow {request.method} {below} of the service"
+            f" {service.catalog_types[0]}. Use a credential that has a rule for it."
+        )
 
 
 def _names_row(op: Op) -> bool:

@@ -48,6 +48,8 @@ class Op:
                     None takes everything
     since, until    microversions
     public          True: needs no token
+    beyond_access_rules
+                    True: every token may be used for it, whatever its access rules say
     stream          "in", "out" or "": bytes instead of JSON
     beside          schemas of members that may stand beside the resource's own in a create or update body
                     (handlers find them in `call.raw`)
@@ -72,6 +74,7 @@ class Op:
         since: str | None = None,
         until: str | None = None,
         public: bool = False,
+        beyond_access_rules: bool = False,
         stream: str = "",
         own_row: bool = True,
         only: tuple[str, ...] = (),
@@ -89,6 +92,7 @@ class Op:
         self.until: Version | None = parse_version(until) if until else None
         self.own_row, self.only, self.quota, self.target, self.doc = own_row, only, quota, target, doc
         self.beside = beside or {}
+        self.beyond_access_rules = beyond_access_rules
         self.bulk = bulk
         self.name = ""
         self.resource: Any = None

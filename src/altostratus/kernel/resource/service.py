@@ -69,6 +69,11 @@ class Service:
     seeds: tuple[Callable[[Tx, Any], None], ...] = ()
     classic_port: int | None = None
 
+    @property
+    def catalog_types(self) -> tuple[str, ...]:
+        """Its types in the catalog, the first one its own."""
+        return (self.catalog_type or self.type.replace("_", "-"), *self.also_as)
+
     def operations(self) -> Iterator[Op]:
         for resource in self.resources:
             yield from resource.operations

@@ -3,7 +3,7 @@
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from altostratus.kernel.config import Meta, Section
 
@@ -87,6 +87,22 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
     trust_redelegations: Annotated[
         int, Meta(description="how often in a row a trust may be passed on (upstream's max_redelegation_count)", ge=0)
     ] = 3
+    directories: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="options of LDAP directories by the name or id of their domain, before those of the API"),
+    ] = {}
+    directory_refresh_s: Annotated[
+        int, Meta(description="after this time users of directories who have tokens are looked at again", ge=1)
+    ] = 60
+    directory_list_limit: Annotated[
+        int, Meta(description="users, groups or members taken from a directory at once", ge=1, le=100_000)
+    ] = 2_000
+    directory_calls_at_once: Annotated[
+        int, Meta(description="threads of a process that may wait for one directory", ge=1, le=64)
+    ] = 4
+    directory_forget_days: Annotated[
+        int, Meta(description="days after which a user whom the directory does not have any more is deleted", ge=1)
+    ] = 30
     credentials_per_user: Annotated[int, Meta(description="application credentials a user may have", ge=0)] = 1000
 
     def __post_init__(self) -> None:

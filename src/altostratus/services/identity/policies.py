@@ -48,10 +48,26 @@ TOKEN_VALIDATOR = f"{_READERS} or rule:service_role or rule:token_subject"
 TOKEN_REVOKER = f"{_ADMIN} or rule:token_subject"
 CREDENTIAL_READER = f"{_READERS} or user_id:%(target.credential.user_id)s"
 CREDENTIAL_OWNER = f"{_ADMIN} or user_id:%(target.credential.user_id)s"
+EC2_OWNER = f"{_ADMIN} or (role:member and user_id:%(target.credential.user_id)s)"
 LIMIT_READER = (
     f"{_READERS}"
     " or domain_id:%(target.limit.domain_id)s or domain_id:%(target.limit.project.domain_id)s"
     " or project_id:%(target.limit.project_id)s"
+)
+
+
+_OF_TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+_OF_TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+TRUSTOR = Persona("trustor", _OF_TRUSTOR, ("project",))
+ADMIN_OR_TRUSTOR = Persona("admin or trustor", f"{_ADMIN} or {_OF_TRUSTOR}", _NOT_DOMAIN)
+TRUST_READER = Persona(
+    "trustor, trustee, admin or system reader", f"{_READERS} or {_OF_TRUSTOR} or {_OF_TRUSTEE}", _NOT_DOMAIN
+)
+ACCESS_RULE_READER = Persona(
+    "owner or system reader", "(role:reader and system_scope:all) or user_id:%(target.user.id)s", _NOT_DOMAIN
+)
+ACCESS_RULE_OWNER = Persona(
+    "owner or system admin", "(role:admin and system_scope:all) or user_id:%(target.user.id)s", _NOT_DOMAIN
 )
 
 
@@ -103,5 +119,16 @@ RULES = (
     Rule("identity:create_domain_role", _ADMIN, "Create a role of one domain.", scopes=_NOT_DOMAIN),
     Rule("identity:update_domain_role", _ADMIN, "Change a domain's own role.", scopes=_NOT_DOMAIN),
     Rule("identity:delete_domain_role", _ADMIN, "Delete a domain's own role.", scopes=_NOT_DOMAIN),
+    Rule(
+        "identity:list_trusts", _READERS, "List all trusts.", (("GET", "/identity/v3/OS-TRUST/trusts"),), _NOT_DOMAIN
+    ),
+    Rule(
+        "identity:list_trusts_for_trustor", f"{_READERS} or {_OF_TRUSTOR}", "List the trusts of a trustor.",
+        (("GET", "/identity/v3/OS-TRUST/trusts?trustor_user_id={trustor_user_id}"),), _NOT_DOMAIN,
+    ),
+    Rule(
+        "identity:list_trusts_for_trustee", f"{_READERS} or {_OF_TRUSTEE}", "List the trusts of a trustee.",
+        (("GET", "/identity/v3/OS-TRUST/trusts?trustee_user_id={trustee_user_id}"),), _NOT_DOMAIN,
+    ),
     Rule("identity:list_role_assignments_for_tree", LIST_READER, "List assignments of a project and all below it."),
 )  # fmt: skip

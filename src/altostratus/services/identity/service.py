@@ -4,15 +4,19 @@
 from altostratus.kernel.resource.lists import Style
 from altostratus.kernel.resource.service import Service
 from altostratus.services.identity.api import (
+    access_rules,
+    access_tokens,
     application_credentials,
     catalog,
     credentials,
     domain_config,
     domains,
     ec2_credentials,
+    federation,
     endpoint_groups,
     groups,
     limits,
+    oauth1,
     policy_associations,
     policy_documents,
     projects,
@@ -20,13 +24,17 @@ from altostratus.services.identity.api import (
     role_assignments,
     roles,
     tokens,
+    trusts,
     users,
 )
 from altostratus.services.identity.api.grants import GRANTS
 from altostratus.services.identity.api.versions import Versions, VersionThree
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import envelope
+from altostratus.services.identity.federation.config import FederationOptions
 from altostratus.services.identity.policies import RULES
+from altostratus.services.identity.reconcilers.oauth1 import PRUNE_OAUTH
+from altostratus.services.identity.reconcilers.directories import FORGET_DIRECTORY_USERS, REFRESH_DIRECTORY_USERS
 from altostratus.services.identity.reconcilers.revocations import PRUNE_REVOCATIONS
 
 SERVICE = Service(
@@ -77,11 +85,21 @@ SERVICE = Service(
         limits.Limit,
         credentials.Credential,
         ec2_credentials.Ec2Credential,
+        oauth1.Consumer,
+        oauth1.OAuthExchange,
+        access_tokens.AccessToken,
+        access_tokens.AccessTokenRole,
         policy_documents.Policy,
         *policy_associations.POLICY_ASSOCIATIONS,
         application_credentials.ApplicationCredential,
+        access_rules.AccessRule,
+        trusts.Trust,
+        federation.IdentityProvider,
+        federation.Protocol,
+        federation.Mapping,
+        federation.ServiceProvider,
     ),
     rules=RULES,
-    options=(IdentityOptions,),
-    reconcilers=(PRUNE_REVOCATIONS,),
+    options=(IdentityOptions, FederationOptions),
+    reconcilers=(PRUNE_REVOCATIONS, PRUNE_OAUTH, REFRESH_DIRECTORY_USERS, FORGET_DIRECTORY_USERS),
 )

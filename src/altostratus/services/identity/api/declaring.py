@@ -7,13 +7,15 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from sqlalchemy import ColumnElement, Select, select
 
+from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.policy import Persona
 from altostratus.kernel.resource import lists
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.fields import FALSE_WORDS, Computed, Field, Text
-from altostratus.kernel.resource.operations import Reply
+from altostratus.kernel.resource.operations import Create, Reply
 from altostratus.kernel.resource.standard import page_reply
 
 _LARGEST_EXTRA_BYTES = 65_536
@@ -33,6 +35,14 @@ class IdentityResource(Resource):
 
     unknown: ClassVar[Literal["refuse", "ignore", "keep"]] = "keep"
     scope: ClassVar[Any] = lambda call, statement, listing: statement
+
+
+class CreateAt(Create):
+    """`PUT <path>/{id}`: the client chooses the id."""
+
+    def __init__(self, rule: str, persona: Persona, handler: Any) -> None:
+        super().__init__(rule, persona, handler, path="/{id}", own_row=False)
+        self.method = "PUT"
 
 
 def Name(on: str = "crufs", *, longest: int = 255, **options: Any) -> Field:  # noqa: N802
@@ -108,6 +118,19 @@ def _text_conditions(call: Call) -> list[ColumnElement[bool]]:
             if column is not None:
                 found += [_TEXT_SEARCHES[search](column, text) for text in texts]
     return found
+
+
+def future(text: str | None) -> str | None:
+    """The time that somebody gives for the end of something. Raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        moment = clock.to_timestamp(clock.parse(text))
+    except ValueError:
+        raise BadRequest(f"expires_at is not a time: {text!r}. Write 2026-01-31T12:00:00Z.") from None
+    if moment <= clock.now():
+        raise BadRequest("The 'expires_at' must not be before now.")
+    return moment
 
 
 def is_asked(call: Call, name: str) -> bool:

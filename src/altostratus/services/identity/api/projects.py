@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projects: one file for the view, whoever lists them, and for their tags."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -177,10 +178,10 @@ def list_user_projects(call: Call) -> Reply:
     return own_projects(call, call.row.id)
 
 
-def own_projects(call: Call, user_id: str) -> Reply:
-    """Enabled or not, the projects where a user has a role, in one list."""
+def own_projects(call: Call, user_id: str, group_ids: Sequence[str] = ()) -> Reply:
+    """Enabled or not, the projects where a user (or a member of these groups) has a role, in one list."""
     project = table_of(models.Project)
-    mine = assignments.project_ids_of_user(user_id)
+    mine = assignments.project_ids_of_user(user_id, group_ids)
     statement = select(project).where(project.c.id.in_(mine), project.c.is_domain.is_(False))
     return list_reply(call, statement, confined_by=None)
 

@@ -19,7 +19,7 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import assignments
 from altostratus.services.identity.logic.changes import void_cached_tokens
-from altostratus.services.identity.logic.login import missing
+from altostratus.services.identity.logic.login import TRUST, missing
 from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.models import Revocation
 from altostratus.services.identity.tokens.attempt import HttpRequest
@@ -48,6 +48,7 @@ AUTH_BODY: dict[str, Any] = {
                         "project": NAMED_IN_DOMAIN,
                         "domain": NAMED,
                         "system": {"type": "object", "properties": {"all": {"type": "boolean"}}},
+                        TRUST: {"type": "object", "properties": {"id": WORD}},
                     },
                 },
             },
@@ -60,17 +61,17 @@ AUTH_BODY: dict[str, Any] = {
 
 def issue_token(call: Call) -> Reply:
     token, entry = log_in(call.cloud, call.body["auth"], HttpRequest("POST", call.url(), call.headers, call.peer))
-    return _reply(call, 201, token, entry)
+    return token_reply(call, 201, token, entry)
 
 
 def validate_token(call: Call) -> Reply:
-    token, entry = _subject(call, "identity:validate_token")
-    return _reply(call, 200, token, entry)
+    token, entry = _understood_subject(call, "identity:validate_token")
+    return token_reply(call, 200, token, entry)
 
 
 def check_token(call: Call) -> Reply:
-    token, entry = _subject(call, "identity:check_token")
-    return _reply(call, 200, token, entry)
+    token, entry = _understood_subject(call, "identity:check_token")
+    return token_reply(call, 200, token, entry)
 
 
 def revoke_token(call: Call) -> Reply:
@@ -83,7 +84,7 @@ def revoke_token(call: Call) -> Reply:
     return Reply(204)
 
 
-def _reply(call: Call, status: int, token: str, entry: Entry) -> Reply:
+def token_reply(call: Call, status: int, token: str, entry: Entry) -> Reply:
     body = call.cloud.part(TokenAuthenticator).json_of(entry, with_catalog="nocatalog" not in call.query)
     headers = {"X-Subject-Token": token, "Vary": "X-Auth-Token"}
     return Reply(status, body, headers=headers, content_type="application/json")
@@ -101,15 +102,33 @@ def _subject(call: Call, rule: str) -> tuple[str, Entry]:
         entry = call.cloud.part(TokenAuthenticator).entry(token, expired_s=expired_s)
     except VoidTokenError:
         raise not_found("token", "it is unknown, expired or revoked") from None
-    call.demand(rule, {"target.token.user_id": entry.state.user.id})
+    # of a trust's token, trustor and trustee may both ask
+    logged_in = entry.state.claims.user_id
+    holder = logged_in if call.ctx.user_id == logged_in else entry.state.user.id
+    call.demand(rule, {"target.token.user_id": holder})
     return token, entry
+
+
+def _understood_subject(call: Call, rule: str) -> tuple[str, Entry]:
+    """Who would not honour a token's access rules is not told that it is valid, as upstream has it."""
+    token, entry = _subject(call, rule)
+    if entry.context.access_rules is not None and not _honours_access_rules(call):
+        raise not_found("token", "it has access rules, which the header OpenStack-Identity-Access-Rules: 1 must accept")
+    return token, entry
+
+
+def _honours_access_rules(call: Call) -> bool:
+    try:
+        return float(call.headers.get("OPENSTACK-IDENTITY-ACCESS-RULES", "0")) >= 1
+    except ValueError:
+        return False
 
 
 class Token(IdentityResource, path="/auth/tokens"):
     """A token: who somebody is, and what for."""
 
     issue = Op("POST", "", None, "@", issue_token, status=201, tx="none", public=True, body=AUTH_BODY)
-    validate = Op("GET", "", None, "@", validate_token, tx="none")
+    validate = Op("GET", "", None, "@", validate_token, tx="none", beyond_access_rules=True)
     check = Op("HEAD", "", None, "@", check_token, tx="none")
     revoke = Op("DELETE", "", None, "@", revoke_token, status=204, tx="none")
 
@@ -117,8 +136,14 @@ class Token(IdentityResource, path="/auth/tokens"):
 # what a user can ask a token for
 
 
+def _groups_of_token(call: Call) -> tuple[str, ...]:
+    """Groups that an identity provider put the user in, for the life of this token."""
+    groups: tuple[str, ...] = call.ctx.extra.get("group_ids", ())
+    return groups
+
+
 def list_auth_projects(call: Call) -> Reply:
-    return own_projects(call, call.ctx.user_id)
+    return own_projects(call, call.ctx.user_id, _groups_of_token(call))
 
 
 class AuthProject(ProjectFields, path="/auth/projects"):
@@ -135,7 +160,7 @@ class FederationProject(ProjectFields, path="/OS-FEDERATION/projects"):
 
 def list_auth_domains(call: Call) -> Reply:
     domain = table_of(models.Project)
-    mine = assignments.domain_ids_of_user(call.ctx.user_id)
+    mine = assignments.domain_ids_of_user(call.ctx.user_id, _groups_of_token(call))
     return list_reply(call, select(domain).where(domain.c.id.in_(mine)), confined_by=None)
 
 
@@ -152,7 +177,7 @@ class FederationDomain(DomainFields, path="/OS-FEDERATION/domains"):
 
 
 def show_auth_system(call: Call) -> Reply:
-    system = [{"all": True}] if assignments.has_system_role(call.tx, call.ctx.user_id) else []
+    system = [{"all": True}] if assignments.has_system_role(call.tx, call.ctx.user_id, _groups_of_token(call)) else []
     return Reply(200, {"system": system, "links": {"self": call.url_without_query()}})
 
 

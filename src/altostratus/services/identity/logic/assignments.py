@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Role assignments: giving, taking, and the places where a user has a role."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
@@ -76,13 +77,13 @@ def granted(place: Place) -> Select[Any]:
 # where a user has a role
 
 
-def project_ids_of_user(user_id: str) -> Any:
-    """Select of project ids: directly, through groups, or inherited from above."""
+def project_ids_of_user(user_id: str, group_ids: Sequence[str] = ()) -> Any:
+    """Select of project ids: directly, through groups (`group_ids` are some more), or inherited from above."""
     assignment = table_of(RoleAssignment).c
     direct = select(assignment.target_id).where(
-        is_actor(user_id), assignment.target_kind == "project", assignment.inherited.is_(False)
+        is_actor(user_id, group_ids), assignment.target_kind == "project", assignment.inherited.is_(False)
     )
-    roots = select(assignment.target_id).where(is_actor(user_id), assignment.inherited.is_(True))
+    roots = select(assignment.target_id).where(is_actor(user_id, group_ids), assignment.inherited.is_(True))
     return direct.union(descendant_ids(roots))
 
 
@@ -91,16 +92,16 @@ def projects_of_user(tx: Tx, user_id: str) -> list[Row[Any]]:
     return tx.rows(select(project).where(project.c.id.in_(project_ids_of_user(user_id))))
 
 
-def domain_ids_of_user(user_id: str) -> Select[Any]:
+def domain_ids_of_user(user_id: str, group_ids: Sequence[str] = ()) -> Select[Any]:
     assignment = table_of(RoleAssignment).c
     return select(assignment.target_id).where(
-        is_actor(user_id), assignment.target_kind == "domain", assignment.inherited.is_(False)
+        is_actor(user_id, group_ids), assignment.target_kind == "domain", assignment.inherited.is_(False)
     )
 
 
-def has_system_role(tx: Tx, user_id: str) -> bool:
+def has_system_role(tx: Tx, user_id: str, group_ids: Sequence[str] = ()) -> bool:
     assignment = table_of(RoleAssignment).c
-    found = select(assignment.role_id).where(is_actor(user_id), assignment.target_kind == "system")
+    found = select(assignment.role_id).where(is_actor(user_id, group_ids), assignment.target_kind == "system")
     return tx.first(found.limit(1)) is not None
 
 

@@ -50,10 +50,6 @@ def catalog_for(tx: Tx, user_id: str, project_id: str | None) -> list[dict[str, 
     return [entry for entry in entries.values() if entry["endpoints"] or not own]
 
 
-def catalog_type(service: Service) -> str:
-    return service.catalog_type or service.type.replace("_", "-")
-
-
 def catalog_path(service: Service) -> str:
     """Microversioned services are entered with their version, others at their root: so clients expect it."""
     path = service.catalog_path or (service.path if service.versions.minimum is not None else service.root)
@@ -67,7 +63,7 @@ def register_catalog(tx: Tx, cloud: Cloud, base_url: str, region: str = "RegionO
         (service, service_type)
         for service in cloud.all_services()
         if service.in_catalog
-        for service_type in (catalog_type(service), *service.also_as)
+        for service_type in service.catalog_types
     ]
     for service, service_type in entries:
         service_id = _own_id("service", service_type)

@@ -25,6 +25,8 @@ class Scope:
 
 
 UNSCOPED = Scope("unscoped")
+TRUST = "OS-TRUST:trust"
+_SCOPES = {"project", "domain", "system", "unscoped", TRUST}
 
 
 def missing(attribute: str, target: str) -> BadRequest:
@@ -83,7 +85,7 @@ def resolve_scope(tx: Tx, wanted: Any, user_id: str) -> Scope:
         return _default_scope(tx, user_id)
     if wanted == "unscoped":
         return UNSCOPED
-    if not isinstance(wanted, dict) or len(set(wanted) & {"project", "domain", "system", "unscoped"}) != 1:
+    if not isinstance(wanted, dict) or len(_SCOPES & set(wanted)) != 1:
         raise missing("system, project, domain, OS-TRUST:trust or unscoped", "scope")
     if "unscoped" in wanted:
         return UNSCOPED
@@ -97,6 +99,17 @@ def resolve_scope(tx: Tx, wanted: Any, user_id: str) -> Scope:
             raise LoginError("the domain of the scope does not exist or is disabled")
         return Scope("domain", domain_id)
     return Scope("project", _project_id(tx, wanted["project"]))
+
+
+def trust_of_scope(wanted: Any) -> str | None:
+    """The id in a scope that is a trust. Raises BadRequest."""
+    if not isinstance(wanted, dict) or TRUST not in wanted:
+        return None
+    if len(_SCOPES & set(wanted)) != 1:
+        raise missing("system, project, domain, OS-TRUST:trust or unscoped", "scope")
+    if "id" not in wanted[TRUST]:
+        raise missing("trust_id", "trust")
+    return str(wanted[TRUST]["id"])
 
 
 def _project_id(tx: Tx, named: dict[str, Any]) -> str:

@@ -11,11 +11,13 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import duplicate, not_found
-from altostratus.services.identity.logic import accounts, password_rules
+from altostratus.services.identity.logic import access_rules, accounts, oauth1, password_rules, trusts
 from altostratus.services.identity.logic.changes import announce
 from altostratus.services.identity.models import (
     ApplicationCredential,
     Credential,
+    ExpiringMember,
+    FederatedUser,
     Group,
     GroupMember,
     Project,
@@ -30,10 +32,10 @@ def create_user(tx: Tx, cloud: Cloud, values: dict[str, Any]) -> Row[Any]:
     _demand_free_name(tx, User, "user", values)
     _demand_default_project(tx, values)
     user_id = ids.new_hex_id()
-    tx.insert(User, id=user_id, created_at=clock.now(), **values)
-    announce(tx, cloud, "identity.user.created", user_id)
     if "password_hash" in values:
         values = values | _given_password(cloud, values["options"], values["password_hash"])
+    tx.insert(User, id=user_id, created_at=clock.now(), **values)
+    announce(tx, cloud, "identity.user.created", user_id)
     return tx.get(User, user_id)
 
 
@@ -47,22 +49,20 @@ def update_user(tx: Tx, cloud: Cloud, user: Row[Any], values: dict[str, Any]) ->
     if values.get("name", user.name) != user.name:
         _demand_free_name(tx, User, "user", {"domain_id": user.domain_id, "name": values["name"]})
     _demand_default_project(tx, values)
-    if "password_hash" in values or values.get("enabled") is False:
-        values = {**values, "tokens_from": clock.now()}
     if "password_hash" in values:
         password_rules.remember(tx, cloud[IdentityOptions], user)
         options = values.get("options", user.options)
         values = values | _given_password(cloud, options, values["password_hash"]) | accounts.UNLOCKED
     if values.get("enabled") is True:
         values = values | accounts.enabled_again()
+    if "password_hash" in values or values.get("enabled") is False:
+        values = {**values, "tokens_from": clock.now()}
     if values:
         tx.update(User, user.id, **values)
     announce(tx, cloud, "identity.user.updated", user.id)
     return tx.get(User, user.id)
 
 
-def delete_user(tx: Tx, cloud: Cloud, user_id: str) -> None:
-    member, assignment = table_of(GroupMember).c, table_of(RoleAssignment).c
 def _given_password(cloud: Cloud, options: dict[str, Any], password_hash: str | None) -> dict[str, Any]:
     return password_rules.columns_of(cloud[IdentityOptions], options, password_hash, by_self=False)
 
@@ -76,10 +76,17 @@ def change_own_password(tx: Tx, cloud: Cloud, user: Row[Any], password_hash: str
     announce(tx, cloud, "identity.user.updated", user.id)
 
 
+def delete_user(tx: Tx, cloud: Cloud, user_id: str) -> None:
+    member, assignment = table_of(GroupMember).c, table_of(RoleAssignment).c
     tx.delete_where(GroupMember, member.user_id == user_id)
     tx.delete_where(RoleAssignment, assignment.actor_kind == "user", assignment.actor_id == user_id)
     tx.delete_where(ApplicationCredential, table_of(ApplicationCredential).c.user_id == user_id)
+    access_rules.forget_users(tx, [user_id])
+    trusts.forget_users(tx, [user_id])
     tx.delete_where(Credential, table_of(Credential).c.user_id == user_id)
+    oauth1.forget_users(tx, [user_id])
+    tx.delete_where(FederatedUser, table_of(FederatedUser).c.user_id == user_id)
+    tx.delete_where(ExpiringMember, table_of(ExpiringMember).c.user_id == user_id)
     tx.delete(User, user_id)
     announce(tx, cloud, "identity.user.deleted", user_id)
 
@@ -107,6 +114,7 @@ def update_group(tx: Tx, cloud: Cloud, group: Row[Any], values: dict[str, Any]) 
 def delete_group(tx: Tx, cloud: Cloud, group_id: str) -> None:
     member, assignment = table_of(GroupMember).c, table_of(RoleAssignment).c
     tx.delete_where(GroupMember, member.group_id == group_id)
+    tx.delete_where(ExpiringMember, table_of(ExpiringMember).c.group_id == group_id)
     tx.delete_where(RoleAssignment, assignment.actor_kind == "group", assignment.actor_id == group_id)
     tx.delete(Group, group_id)
     announce(tx, cloud, "identity.group.deleted", group_id)

@@ -12,12 +12,16 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest, Conflict, Forbidden
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import duplicate, immutable
+from altostratus.services.identity.logic import access_rules, federation, oauth1, trusts
 from altostratus.services.identity.logic.changes import announce
-from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids
 from altostratus.services.identity.logic.endpoint_groups import forget_projects
+from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids
 from altostratus.services.identity.models import (
     ApplicationCredential,
+    Credential,
     DomainOption,
+    ExpiringMember,
+    FederatedUser,
     Group,
     GroupMember,
     ImpliedRole,
@@ -96,6 +100,7 @@ def delete_domain(tx: Tx, cloud: Cloud, domain: Row[Any]) -> None:
         raise Forbidden("The default domain cannot be deleted: users without a domain belong there.")
     if domain.enabled:
         raise Forbidden("Cannot delete a domain that is enabled, please disable it first.")
+    federation.delete_idps_of_domain(tx, cloud, domain.id)
     user, group, role = table_of(User).c, table_of(Group).c, table_of(Role).c
     users = select(user.id).where(user.domain_id == domain.id)
     groups = select(group.id).where(group.domain_id == domain.id)
@@ -107,6 +112,13 @@ def delete_domain(tx: Tx, cloud: Cloud, domain: Row[Any]) -> None:
     tx.delete_where(ImpliedRole, implied.prior_role_id.in_(roles) | implied.implied_role_id.in_(roles))
     tx.delete_where(GroupMember, member.user_id.in_(users) | member.group_id.in_(groups))
     tx.delete_where(ApplicationCredential, table_of(ApplicationCredential).c.user_id.in_(users))
+    access_rules.forget_users(tx, users)
+    trusts.forget_users(tx, users)
+    tx.delete_where(Credential, table_of(Credential).c.user_id.in_(users))
+    oauth1.forget_users(tx, users)
+    expiring = table_of(ExpiringMember).c
+    tx.delete_where(ExpiringMember, expiring.user_id.in_(users) | expiring.group_id.in_(groups))
+    tx.delete_where(FederatedUser, table_of(FederatedUser).c.user_id.in_(users))
     for model, kind in ((User, "user"), (Group, "group"), (Role, "role")):
         table = table_of(model).c
         for gone in tx.scalars(select(table.id).where(table.domain_id == domain.id)):
@@ -122,6 +134,8 @@ def _remove(tx: Tx, cloud: Cloud, projects: list[Row[Any]]) -> None:
     assignment, user = table_of(RoleAssignment).c, table_of(User).c
     tx.delete_where(RoleAssignment, assignment.target_kind.in_(("project", "domain")), assignment.target_id.in_(gone))
     tx.delete_where(ApplicationCredential, table_of(ApplicationCredential).c.project_id.in_(gone))
+    tx.delete_where(Credential, table_of(Credential).c.project_id.in_(gone))
+    oauth1.forget_projects(tx, gone)
     tx.delete_where(ProjectTag, table_of(ProjectTag).c.project_id.in_(gone))
     limit = table_of(Limit).c
     tx.delete_where(Limit, limit.project_id.in_(gone) | limit.domain_id.in_(gone))

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from sqlalchemy import Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Text, UniqueConstraint
 
 from altostratus.kernel.db import Mapped, Model, mapped_column
 
@@ -39,3 +39,25 @@ class ApplicationCredential(Model):
     unrestricted: Mapped[bool]
     role_ids: Mapped[list[Any]]
     created_at: Mapped[str]
+
+
+class AccessRule(Model):
+    """Requests that a user lets programs make: catalog type of the service, HTTP method, pattern of the path."""
+
+    __tablename__ = "access_rules"
+    __table_args__ = (UniqueConstraint("user_id", "service", "method", "path", name="uq_access_rules"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    service: Mapped[str]
+    method: Mapped[str]
+    path: Mapped[str]
+
+
+class CredentialRule(Model):
+    """An application credential with such rows is good for what their rules allow only; without, for everything."""
+
+    __tablename__ = "application_credential_access_rules"
+    application_credential_id: Mapped[str] = mapped_column(
+        ForeignKey("application_credentials.id", ondelete="CASCADE"), primary_key=True
+    )
+    access_rule_id: Mapped[str] = mapped_column(ForeignKey("access_rules.id"), primary_key=True, index=True)

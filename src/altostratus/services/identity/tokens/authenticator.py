@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from altostratus.kernel import clock, log
+from altostratus.kernel.access_rules import AccessRule, AccessRules
 from altostratus.kernel.auth import Context
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.errors import Unauthorized
@@ -27,7 +28,7 @@ from altostratus.services.identity.tokens.layout import Claims, pack, unpack
 
 _log = log.get("identity")
 _encode = msgspec.json.Encoder().encode
-_LONGEST_TOKEN = 1024
+_LONGEST_TOKEN = 8192
 UNAUTHORIZED = "The request you have made requires authentication."
 
 Generation = tuple[int, int]
@@ -158,6 +159,14 @@ def context_of(state: TokenState) -> Context:
     if state.application_credential is not None:
         extra["application_credential_id"] = state.application_credential.id
         extra["restricted"] = not state.application_credential.unrestricted
+    if state.trust is not None:
+        extra["trust_id"] = state.trust.id
+        extra["trustor_id"] = state.trust.trustor_user_id
+        extra["trustee_id"] = state.trust.trustee_user_id
+    if claims.federated is not None:
+        extra["group_ids"] = claims.federated.group_ids
+    if state.access_token is not None:
+        extra["access_token_id"] = state.access_token.id
     return Context(
         user_id=user.id,
         roles=frozenset(role.name for role in state.roles),
@@ -167,5 +176,12 @@ def context_of(state: TokenState) -> Context:
         names=names,
         expires_at=claims.expires_at,
         audit_ids=claims.audit_ids,
+        access_rules=_access_rules(state),
         extra=extra,
     )
+
+
+def _access_rules(state: TokenState) -> AccessRules | None:
+    if not state.access_rules:
+        return None
+    return AccessRules(AccessRule(rule.service, rule.method, rule.path) for rule in state.access_rules)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from altostratus.kernel import clock
+from altostratus.services.identity.logic.access_rules import shown_rule
 from altostratus.services.identity.logic.token_state import TokenState
 
 _encode = msgspec.json.Encoder().encode
@@ -33,6 +34,13 @@ def token_members(state: TokenState) -> dict[str, Any]:
         "expires_at": clock.iso_micro_z(claims.expires_at),
         "issued_at": clock.iso_micro_z(claims.issued_at),
     }
+    if claims.federated is not None:
+        del token["user"]["password_expires_at"]
+        token["user"]["OS-FEDERATION"] = {
+            "identity_provider": {"id": claims.federated.idp_id},
+            "protocol": {"id": claims.federated.protocol_id},
+            "groups": [{"id": group_id} for group_id in claims.federated.group_ids],
+        }
     if claims.scope == "system":
         token["system"] = {"all": True}
     elif claims.scope == "domain":
@@ -50,4 +58,16 @@ def token_members(state: TokenState) -> dict[str, Any]:
             "name": credential.name,
             "restricted": not credential.unrestricted,
         }
+        if state.access_rules:
+            token["application_credential"]["access_rules"] = [shown_rule(rule) for rule in state.access_rules]
+    if state.trust is not None:
+        token["OS-TRUST:trust"] = {
+            "id": state.trust.id,
+            "impersonation": state.trust.impersonation,
+            "trustor_user": {"id": state.trust.trustor_user_id},
+            "trustee_user": {"id": state.trust.trustee_user_id},
+        }
+    if state.access_token is not None:
+        access_token = state.access_token
+        token["OS-OAUTH1"] = {"access_token_id": access_token.id, "consumer_id": access_token.consumer_id}
     return token

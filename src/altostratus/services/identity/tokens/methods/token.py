@@ -4,19 +4,30 @@
 from typing import Any
 
 from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.errors import Forbidden
 from altostratus.services.identity.logic.login import LoginError
 from altostratus.services.identity.tokens.attempt import Attempt, existing_user
 from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"id": {"type": "string", "maxLength": 1024}},
+    "properties": {"id": {"type": "string", "maxLength": 8192}},
     "required": ["id"],
 }
 
 
 def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
     entry = cloud.part(TokenAuthenticator).entry(given["id"])
+    if entry.state.access_token is not None:
+        raise Forbidden(
+            "You are not authorized to perform the requested action: Using OAuth-scoped token to create another token."
+            " Create a new OAuth-scoped token instead."
+        )
+    if entry.state.trust is not None:
+        raise Forbidden(
+            "You are not authorized to perform the requested action: Using trust-scoped token to create another token."
+            " Create a new trust-scoped token instead."
+        )
     if entry.state.application_credential is not None and not entry.state.application_credential.unrestricted:
         raise LoginError("a token of a restricted application credential makes no new tokens")
     attempt.parent = entry
