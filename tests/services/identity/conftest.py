@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cloud with real identity: real tokens, real passwords, users made through the API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
-from altostratus.kernel.config import Settings
+from altostratus.kernel.config import Section, Settings
 from altostratus.services.identity import public
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.service import SERVICE
@@ -23,12 +23,12 @@ DEMO_PASSWORD = "demo-password"
 class IdentityCloud(TestCloud):
     """`TestCloud` with short ways to what nearly every identity test does."""
 
-    def __init__(self, directory: Path, **options: Any) -> None:
+    def __init__(self, directory: Path, *, sections: Iterable[Section] = (), **options: Any) -> None:
         self._clients: dict[str, Client] = {}
         super().__init__(
             directory,
             services=(SERVICE,),
-            settings=Settings([IdentityOptions(revision_check_s=3600, **options)]),
+            settings=Settings([IdentityOptions(revision_check_s=3600, **options), *sections]),
             prepare=self._prepare,
         )
 

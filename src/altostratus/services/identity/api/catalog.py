@@ -8,12 +8,12 @@ from sqlalchemy import select
 from altostratus.kernel import ids
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, Forbidden
-from altostratus.kernel.policy import Persona
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Choice, Id, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api.declaring import (
+    CreateAt,
     Description,
     Flag,
     IdentityResource,
@@ -221,14 +221,6 @@ def delete_region(call: Call) -> None:
         policy_associations.forget(call.tx, region_id=region_id)
     call.tx.delete_where(models.Region, region.id.in_(below))
     announce(call.tx, call.cloud, "identity.region.deleted", row.id)
-
-
-class CreateAt(Create):
-    """`PUT <path>/{id}`: the client chooses the id."""
-
-    def __init__(self, rule: str, persona: Persona, handler: Any) -> None:
-        super().__init__(rule, persona, handler, path="/{id}", own_row=False)
-        self.method = "PUT"
 
 
 class Region(IdentityResource, path="/regions", one="region", many="regions"):
