@@ -4,12 +4,13 @@
 from pathlib import Path
 from typing import Annotated
 
+from altostratus.app import classic_roles
 from altostratus.kernel.config import Meta, Section
 from altostratus.kernel.resource.service import Service
 
 _KINDS = (".json", ".yaml")
-# below the policy directory: a folder for each set of rules that `alto policy apply` puts there
-SETS = ("classic-roles",)
+# sets of rules that `alto policy apply` puts into folders of their names below the policy directory
+SETS = {classic_roles.NAME: classic_roles}
 
 
 class PolicyOptions(Section, frozen=True, kw_only=True, name="oslo_policy"):
@@ -40,6 +41,7 @@ class PolicyPlaces:
         return (*self.set_files(service), *self._shared(), *self._of_upstream(service), *own)
 
     def set_files(self, service: Service) -> list[Path]:
+        """Where the rules of each set are for the service, once it is applied."""
         return [self.directory / name / f"{service.type}.yaml" for name in SETS]
 
     def _file_names(self) -> tuple[str, ...]:

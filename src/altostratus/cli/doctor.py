@@ -12,7 +12,7 @@ from rich.table import Table
 from altostratus.app.drivers import qemu_config
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, in_user_namespace
-from altostratus.cli.place import find_place, running_pid
+from altostratus.cli.place import find_place, policy_problems, running_pid
 from altostratus.cli.screen import out
 from altostratus.contracts.hypervisor import HypervisorError
 from altostratus.drivers.hypervisor.qemu.probe import find_host_facts
@@ -49,6 +49,7 @@ def doctor() -> None:
         *_network(paths),
         _disk(paths),
         _memory(),
+        _policy(paths),
         _running(paths),
     ]
     table = Table("", "what", "found", "for more")
@@ -112,6 +113,13 @@ def _memory() -> Finding:
         values = {line.split(":")[0]: int(line.split()[1]) for line in handle}
     free_mib = values["MemAvailable"] // 1024
     return Finding("memory", f"{free_mib} MiB available", free_mib > 512)
+
+
+def _policy(paths: Paths) -> Finding:
+    problems = policy_problems(paths)
+    if problems:
+        return Finding("policy files", "; ".join(problems), False, "mend them; until then older rules stay in force")
+    return Finding("policy files", "can be used", True)
 
 
 def _running(paths: Paths) -> Finding:

@@ -19,7 +19,7 @@ from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.privileges import in_user_namespace
 from altostratus.cli.api_client import ClientError
 from altostratus.cli.image import register_mini_image
-from altostratus.cli.place import find_place, log_file, log_in, request, running_pid
+from altostratus.cli.place import find_place, log_file, log_in, policy_problems, request, running_pid
 from altostratus.cli.screen import err, fail, out, say
 from altostratus.kernel import clock
 
@@ -241,6 +241,8 @@ def status() -> None:
         kind = host["hypervisor_type"]
         shown.add_row(host["hypervisor_hostname"], kind, host["state"], str(host["running_vms"]), *used)
     out.print(shown)
+    for problem in policy_problems(paths):
+        say(f"[yellow]policy:[/yellow] {problem}. Older rules stay in force until this is mended.")
 
 
 def _memory_mib(pid: int) -> str:

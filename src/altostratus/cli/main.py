@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `alto` command: a whole OpenStack cloud on this machine."""
 
+import os
+import sys
+
 import typer
 
 from altostratus.cli import access, demo, doctor, explain, image, jobs, lifecycle, trace
@@ -27,6 +30,13 @@ app.command()(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(explain.app, name="explain")
 app.add_typer(image.app, name="image")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)
+def policy(context: typer.Context) -> None:
+    """Policy files, and sets of rules to apply (alto policy --help)."""
+    # it knows the rules of every service: loaded here, these would make every other command slower
+    os.execv(sys.executable, [sys.executable, "-m", "altostratus.cli.policy", *context.args])  # noqa: S606
 
 
 def main() -> None:

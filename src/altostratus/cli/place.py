@@ -3,6 +3,9 @@
 
 import fcntl
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -39,6 +42,14 @@ def running_pid(paths: Paths) -> int | None:
     except PermissionError:
         fail(f"{lock} belongs to another user. Run the command as that user, or with sudo.")
     return None
+
+
+def policy_problems(paths: Paths) -> list[str]:
+    """What is wrong in policy files; the rules of every service are loaded for it, in a process of its own."""
+    argv = [sys.executable, "-m", "altostratus.app.policy_state"]
+    environment = os.environ | {"ALTO_STATE": str(paths.state)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode != 0 else []
 
 
 def demand_running() -> tuple[Paths, CloudOptions]:

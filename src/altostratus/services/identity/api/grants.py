@@ -28,6 +28,7 @@ def _place(call: Call) -> Place:
 def _target(call: Call) -> dict[str, Any]:
     place = _place(call)
     target = flat(place.actor_kind, call.tx.find(_model(place.actor_kind), place.actor_id))
+    target["target.inherited"] = place.inherited
     if place.target_kind != "system":
         target |= flat(place.target_kind, call.tx.find(models.Project, place.target_id))
     if "role_id" in call.params:
