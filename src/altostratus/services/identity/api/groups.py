@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from altostratus.kernel.db import table_of
+from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Id, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
 from altostratus.services.identity import models, policies
+from altostratus.services.identity.api import directories
 from altostratus.services.identity.api.declaring import (
     Description,
     IdentityResource,
@@ -26,6 +27,7 @@ from altostratus.services.identity.api.targets import (
     needed,
     row_target,
 )
+from altostratus.services.identity.directory import looking
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import people
 
@@ -44,48 +46,80 @@ class GroupFields(IdentityResource, one="group", many="groups"):
     links = Links("/groups")
 
 
-def create_group(call: Call) -> Any:
-    values = {**call.body, "domain_id": domain_of_body(call), "extra": extra_members(call)}
+def list_groups(call: Call) -> Reply:
+    return directories.list_all(call, "group", select(table_of(models.Group)))
+
+
+def create_group(call: Call) -> Reply:
+    domain_id = domain_of_body(call)
+    foreign = directories.create(call, domain_id)
+    if foreign is not None:
+        return foreign
+    values = {**call.body, "domain_id": domain_id, "extra": extra_members(call)}
     values["description"] = values["description"] or ""
-    return people.create_group(call.tx, call.cloud, values)
+    with call.cloud.db.write() as tx:
+        made = people.create_group(tx, call.cloud, values)
+    return directories.reply_with(call, 201, made.id)
 
 
-def update_group(call: Call) -> Any:
-    row, values = needed(call), dict(call.body)
+def update_group(call: Call) -> Reply:
+    known, values = needed(call), dict(call.body)
+    foreign = directories.update(call)
+    if foreign is not None:
+        return foreign
     if "description" in values:
         values["description"] = values["description"] or ""
-    if extra := extra_members(call):
-        values["extra"] = row.extra | extra
-    return people.update_group(call.tx, call.cloud, row, values)
+    extra = extra_members(call)
+    with call.cloud.db.write() as tx:
+        row = _existing(tx, known.id)
+        if extra:
+            values["extra"] = row.extra | extra
+        people.update_group(tx, call.cloud, row, values)
+    return directories.reply_with(call, 200, known.id)
 
 
 def delete_group(call: Call) -> None:
-    people.delete_group(call.tx, call.cloud, needed(call).id)
+    known = needed(call)
+    if directories.delete(call):
+        return
+    with call.cloud.db.write() as tx:
+        people.delete_group(tx, call.cloud, _existing(tx, known.id).id)
+
+
+def _existing(tx: Tx, group_id: str) -> Row[Any]:
+    row = tx.find(models.Group, group_id)
+    if row is None:
+        raise not_found("group", group_id)
+    return row
 
 
 class Group(GroupFields, path="/groups"):
     """A set of users that roles are given to at once."""
 
-    index = List("identity:list_groups", policies.reader_of("target.group.domain_id"), list_reply,
-                 target=list_target("target.group.domain_id"))  # fmt: skip
-    create = Create("identity:create_group", _MANAGER, create_group, target=body_target("group"))
-    show = Show("identity:get_group", policies.reader_of("target.group.domain_id"), needed, own_row=False,
-                target=_ERRAND)  # fmt: skip
-    update = Update("identity:update_group", _MANAGER, update_group, method="PATCH", own_row=False, target=_ERRAND)
-    delete = Delete("identity:delete_group", _MANAGER, delete_group, own_row=False,
+    index = List("identity:list_groups", policies.reader_of("target.group.domain_id"), list_groups,
+                 tx="none", target=list_target("target.group.domain_id"))  # fmt: skip
+    create = Create("identity:create_group", _MANAGER, create_group, tx="none", target=body_target("group"))
+    show = Show("identity:get_group", policies.reader_of("target.group.domain_id"), directories.show, tx="none",
+                own_row=False, target=_ERRAND)  # fmt: skip
+    update = Update("identity:update_group", _MANAGER, update_group, method="PATCH", tx="none", own_row=False,
+                    target=_ERRAND)  # fmt: skip
+    delete = Delete("identity:delete_group", _MANAGER, delete_group, tx="none", own_row=False,
                     target=existing_target("group", models.Group))  # fmt: skip
 
 
 def list_user_groups(call: Call) -> Reply:
     if call.row is None:
         raise not_found("user", call.params["user_id"])
+    if not looking.refresh(call.cloud, "user", call.row.id):
+        raise not_found("user", call.row.id)
     group, member = table_of(models.Group), table_of(models.GroupMember).c
     mine = select(member.group_id).where(member.user_id == call.row.id)
-    return list_reply(call, select(group).where(group.c.id.in_(mine)))
+    with call.cloud.db.read_in_turn() as call.tx:
+        return list_reply(call, select(group).where(group.c.id.in_(mine)))
 
 
 class UserGroup(GroupFields, path="/users/{user_id}/groups"):
     """A group that a user is in."""
 
     index = List("identity:list_groups_for_user", policies.USER_GROUPS, list_user_groups,
-                 target=row_target("user", models.User, "user_id"))  # fmt: skip
+                 tx="none", target=row_target("user", models.User, "user_id"))  # fmt: skip

@@ -12,6 +12,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import Id, Object, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Op, Reply, Show, Update
 from altostratus.services.identity import models, policies
+from altostratus.services.identity.api import directories
 from altostratus.services.identity.api.declaring import (
     ON_OR_UNSET,
     Description,
@@ -32,6 +33,7 @@ from altostratus.services.identity.api.targets import (
     row_target,
 )
 from altostratus.services.identity.config import IdentityOptions
+from altostratus.services.identity.directory import changing, looking
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import accounts, password_rules, people
 from altostratus.services.identity.logic.login import LoginError
@@ -80,7 +82,7 @@ class UserFields(IdentityResource, one="user", many="users"):
 
 
 def list_users(call: Call) -> Reply:
-    return list_reply(call, select(table_of(models.User)).where(*expiry_conditions(call)))
+    return directories.list_all(call, "user", select(table_of(models.User)).where(*expiry_conditions(call)))
 
 
 def expiry_conditions(call: Call) -> list[Any]:
@@ -104,7 +106,11 @@ def expiry_conditions(call: Call) -> list[Any]:
 
 
 def create_user(call: Call) -> Reply:
-    values = _columns(call) | {"domain_id": domain_of_body(call)}
+    domain_id = domain_of_body(call)
+    foreign = directories.create(call, domain_id)
+    if foreign is not None:
+        return foreign
+    values = _columns(call) | {"domain_id": domain_id}
     values["options"] = merged_options({}, values["options"])
     with call.cloud.db.write() as call.tx:
         row = people.create_user(call.tx, call.cloud, values)
@@ -113,6 +119,9 @@ def create_user(call: Call) -> Reply:
 
 def update_user(call: Call) -> Reply:
     known = needed(call)
+    foreign = directories.update(call)
+    if foreign is not None:
+        return foreign
     values = _columns(call)
     with call.cloud.db.write() as call.tx:
         row = call.tx.find(models.User, known.id)
@@ -141,7 +150,13 @@ def _columns(call: Call) -> dict[str, Any]:
 
 
 def delete_user(call: Call) -> None:
-    people.delete_user(call.tx, call.cloud, needed(call).id)
+    known = needed(call)
+    if directories.delete(call):
+        return
+    with call.cloud.db.write() as tx:
+        if tx.find(models.User, known.id) is None:
+            raise not_found("user", known.id)
+        people.delete_user(tx, call.cloud, known.id)
 
 
 def change_password(call: Call) -> Reply:
@@ -153,6 +168,8 @@ def change_password(call: Call) -> Reply:
     except LoginError as error:
         call.logger.info("a change of a password was refused: %s", error)
         raise Unauthorized(UNAUTHORIZED) from None
+    if directories.change_password(call, user.id, given["password"]):
+        return Reply(204)
     password_rules.demand_strength(rules, given["password"])
     password_rules.demand_own_choice(rules, user)
     with call.cloud.db.read() as tx:
@@ -171,14 +188,15 @@ def change_password(call: Call) -> Reply:
 class User(UserFields, path="/users"):
     """A user."""
 
-    index = List("identity:list_users", policies.LIST_READER, list_users, target=list_target())
+    index = List("identity:list_users", policies.LIST_READER, list_users, tx="none", target=list_target())
     create = Create("identity:create_user", policies.manager_of("target.user.domain_id"), create_user,
                     tx="none", target=body_target("user"))  # fmt: skip
-    show = Show("identity:get_user", policies.USER_READER, needed, own_row=False, target=_ERRAND)
+    show = Show("identity:get_user", policies.USER_READER, directories.show, tx="none", own_row=False,
+                target=_ERRAND)  # fmt: skip
     update = Update("identity:update_user", policies.manager_of("target.user.domain_id"), update_user,
                     method="PATCH", tx="none", own_row=False, target=_ERRAND)  # fmt: skip
     delete = Delete("identity:delete_user", policies.manager_of("target.user.domain_id"), delete_user,
-                    own_row=False, target=_ERRAND)  # fmt: skip
+                    tx="none", own_row=False, target=_ERRAND)  # fmt: skip
     password_change = Op(
         "POST", "/{id}/password", None, policies.ANYBODY, change_password, status=204, tx="none", public=True,
         own_row=False,
@@ -198,9 +216,12 @@ class User(UserFields, path="/users"):
 
 def list_group_users(call: Call) -> Reply:
     group_id = needed_group(call)
+    if not looking.refresh_members(call.cloud, group_id):
+        raise not_found("group", group_id)
     user, member = table_of(models.User), table_of(models.GroupMember).c
     statement = select(user).where(user.c.id.in_(select(member.user_id).where(member.group_id == group_id)))
-    return list_reply(call, statement.where(*expiry_conditions(call)))
+    with call.cloud.db.read_in_turn() as call.tx:
+        return list_reply(call, statement.where(*expiry_conditions(call)))
 
 
 def needed_group(call: Call) -> str:
@@ -216,33 +237,43 @@ def _membership_target(call: Call) -> dict[str, Any]:
 
 def _needed_pair(call: Call) -> tuple[str, str]:
     group_id, user_id = needed_group(call), call.params["user_id"]
-    if call.tx.find(models.User, user_id) is None:
-        raise not_found("user", user_id)
+    with call.cloud.db.read() as tx:
+        if tx.find(models.User, user_id) is None:
+            raise not_found("user", user_id)
     return group_id, user_id
 
 
 def check_membership(call: Call) -> None:
     group_id, user_id = _needed_pair(call)
-    if call.tx.find(models.GroupMember, group_id, user_id) is None:
-        raise not_found(f"user {user_id} in group", group_id)
+    if not looking.refresh(call.cloud, "user", user_id):
+        raise not_found("user", user_id)
+    with call.cloud.db.read() as tx:
+        if tx.find(models.GroupMember, group_id, user_id) is None:
+            raise not_found(f"user {user_id} in group", group_id)
 
 
 def add_membership(call: Call) -> None:
-    people.add_member(call.tx, call.cloud, *_needed_pair(call))
+    group_id, user_id = _needed_pair(call)
+    if not changing.change_member(call.cloud, group_id, user_id, add=True):
+        with call.cloud.db.write() as tx:
+            people.add_member(tx, call.cloud, group_id, user_id)
 
 
 def remove_membership(call: Call) -> None:
-    people.remove_member(call.tx, call.cloud, *_needed_pair(call))
+    group_id, user_id = _needed_pair(call)
+    if not changing.change_member(call.cloud, group_id, user_id, add=False):
+        with call.cloud.db.write() as tx:
+            people.remove_member(tx, call.cloud, group_id, user_id)
 
 
 class GroupUser(UserFields, path="/groups/{group_id}/users"):
     """A user as a member of a group."""
 
     index = List("identity:list_users_in_group", policies.reader_of("target.group.domain_id"), list_group_users,
-                 target=row_target("group", models.Group, "group_id"))  # fmt: skip
+                 tx="none", target=row_target("group", models.Group, "group_id"))  # fmt: skip
     check = Op("GET", "/{user_id}", "identity:check_user_in_group", policies.MEMBERSHIP_READER, check_membership,
-               status=204, target=_membership_target)  # fmt: skip
+               status=204, tx="none", target=_membership_target)  # fmt: skip
     add = Op("PUT", "/{user_id}", "identity:add_user_to_group", policies.MEMBERSHIP_MANAGER, add_membership,
-             status=204, target=_membership_target)  # fmt: skip
+             status=204, tx="none", target=_membership_target)  # fmt: skip
     remove = Op("DELETE", "/{user_id}", "identity:remove_user_from_group", policies.MEMBERSHIP_MANAGER,
-                remove_membership, status=204, target=_membership_target)  # fmt: skip
+                remove_membership, status=204, tx="none", target=_membership_target)  # fmt: skip

@@ -59,8 +59,6 @@ def prove_password(cloud: Cloud, named: dict[str, Any], password: str) -> Proof 
     if right:
         with cloud.db.write() as tx:
             _store(tx, cloud, domain_id, {user_id: (found[0], groups)}, moment)
-            # the directory's own rules say who was away for too long
-            tx.update(User, user_id, last_active_on=moment[:10])
     with cloud.db.read() as tx:
         return Proof(login.find_login_user(tx, {"id": user_id}), right)
 
@@ -95,7 +93,7 @@ def keep_fresh(cloud: Cloud, user_id: str, *, may_be_dead: bool) -> None:
         return
     if mapping.gone_at is not None or mapping.seen_at < clock.after(-options.directory_refresh_s):
         try:
-            refresh_users(cloud, mapping.domain_id, [mapping])
+            refresh(cloud, "user", user_id)
         except Unavailable:
             if not may_be_dead:
                 raise
@@ -119,6 +117,10 @@ def refresh(cloud: Cloud, kind: EntityKind, identifier: str) -> bool:
         mapping = mirror.find_mapping(tx, kind, identifier)
     if mapping is None:
         return True
+    if not Directories.of(cloud).has(mapping.domain_id):
+        with cloud.db.write() as tx:
+            mirror.mark_gone(tx, cloud, kind, [identifier])
+        return False
     return identifier in (refresh_users if kind == "user" else _refresh_groups)(cloud, mapping.domain_id, [mapping])
 
 
@@ -180,11 +182,13 @@ class Shown:
 
 def look_through(cloud: Cloud, domain_id: str, kind: EntityKind, conditions: Iterable[Condition]) -> Shown:
     """Users or groups of a directory's domain. The conditions are the directory's to take: filter again."""
-    moment, limit = clock.now(), cloud[IdentityOptions].directory_list_limit
+    moment, limit, asked = clock.now(), cloud[IdentityOptions].directory_list_limit, list(conditions)
     with Directories.of(cloud).asking(domain_id) as directory:
-        listing = _listing(directory, kind, conditions, limit)
+        listing = _listing(directory, kind, asked, limit)
     with cloud.db.write() as tx:
         mirror.store(tx, cloud, domain_id, kind, listing.entries, moment=moment)
+        if listing.entries and listing.whole and not asked:
+            mirror.mark_gone(tx, cloud, kind, tx.scalars(mirror.not_shown_since(kind, domain_id, moment)))
     return Shown(moment, listing.whole)
 
 
@@ -210,7 +214,7 @@ def _store(
 
 
 def refresh_watched(cloud: Cloud) -> None:
-    """Everybody who has a valid token and was not seen lately. A directory that is down is no reason to throw its users out."""
+    """Everybody who has a valid token and was not seen lately. If a directory is down, its users stay."""
     mapping = table_of(IdMapping)
     is_due = (
         mapping.c.kind == "user",

@@ -110,6 +110,14 @@ def shown_since(kind: EntityKind, domain_id: str, moment: Timestamp) -> Any:
     )
 
 
+def not_shown_since(kind: EntityKind, domain_id: str, moment: Timestamp) -> Any:
+    """Select of ids that the directory has not shown for so long, and is not known to have lost."""
+    mapping = table_of(IdMapping).c
+    return select(mapping.public_id).where(
+        mapping.domain_id == domain_id, mapping.kind == kind, mapping.seen_at < moment, mapping.gone_at.is_(None)
+    )
+
+
 def gone_ids(kind: EntityKind) -> Any:
     """Select of ids that no list shows."""
     mapping = table_of(IdMapping).c
@@ -154,7 +162,9 @@ def _new(kind: EntityKind, domain_id: str, identifier: str, entry: Entry) -> dic
     if kind == "group":
         return values | {"description": entry.values.get("description") or ""}
     plain = {"description": None, "default_project_id": None}
-    return values | plain | {"options": {}, "created_at": clock.now(), "tokens_from": ""} | dict(entry.values)
+    # the directory's own rules say who was away for too long
+    own = {"options": {"ignore_user_inactivity": True}}
+    return values | plain | own | {"created_at": clock.now(), "tokens_from": ""} | dict(entry.values)
 
 
 def _bring_up_to_date(tx: Tx, cloud: Cloud, kind: EntityKind, row: Row[Any], entry: Entry) -> None:

@@ -24,6 +24,7 @@ from altostratus.services.identity.models import (
     FederatedUser,
     Group,
     GroupMember,
+    IdMapping,
     ImpliedRole,
     Limit,
     Project,
@@ -124,6 +125,7 @@ def delete_domain(tx: Tx, cloud: Cloud, domain: Row[Any]) -> None:
         for gone in tx.scalars(select(table.id).where(table.domain_id == domain.id)):
             announce(tx, cloud, f"identity.{kind}.deleted", gone)
         tx.delete_where(model, table.domain_id == domain.id)
+    tx.delete_where(IdMapping, table_of(IdMapping).c.domain_id == domain.id)
     project = table_of(Project)
     below = tx.rows(select(project).where(project.c.id.in_(descendant_ids([domain.id]))))
     _remove(tx, cloud, [*below, domain])

@@ -9,6 +9,7 @@ from typing import Any
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row
 from altostratus.services.identity.config import IdentityOptions
+from altostratus.services.identity.directory import looking
 from altostratus.services.identity.logic import accounts, login
 from altostratus.services.identity.logic.login import LoginError
 from altostratus.services.identity.models import User
@@ -16,7 +17,13 @@ from altostratus.services.identity.tokens import passwords
 
 
 def prove_password(cloud: Cloud, named: dict[str, Any], password: str) -> Row[Any]:
-    """The user of `{"id"}` or `{"name", "domain"}`, whose password this is. Raises LoginError, BadRequest."""
+    """The user of `{"id"}` or `{"name", "domain"}`, whose password this is. Raises LoginError, BadRequest.
+
+    Of a directory's user, the directory says so. Raises Unavailable if it does not answer.
+    """
+    foreign = looking.prove_password(cloud, named, password)
+    if foreign is not None:
+        return settle(cloud, foreign.user, right=foreign.right, what="password")
     with cloud.db.read() as tx:
         user = login.find_login_user(tx, named)
     right = passwords.is_password(password, None if user is None else user.password_hash)
