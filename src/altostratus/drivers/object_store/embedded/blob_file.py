@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file of a blob: its data, then a checksum for each block, then a footer that describes both.
+
+    data | CRC-32 of each block of BLOCK_BYTES, 4 bytes each | footer
+
+Data comes first so that a file without its end (a crash, a lost page) is known by its missing footer, and a
+range needs only its own blocks to be verified.
+"""
+
+import os
+import struct
+import zlib
+from array import array
+from collections.abc import Iterator
+
+BLOCK_BYTES = 256 * 1024
+_FOOTER = struct.Struct("<8sIQI")
+_MAGIC = b"ALTOBLB1"
+_ENTRY = 4
+
+
+class DamagedError(Exception):
+    """The file is not what was written; the message says where."""
+
+
+class Checksums:
+    """CRC-32 of each block of what passes through `add`, whatever pieces it comes in."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._done = array("I")
+        self._open = 0
+        self._filled = 0
+
+    def add(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        self.size += len(view)
+        while view:
+            piece = view[: BLOCK_BYTES - self._filled]
+            self._open = zlib.crc32(piece, self._open)
+            self._filled += len(piece)
+            if self._filled == BLOCK_BYTES:
+                self._close_block()
+            view = view[len(piece) :]
+
+    def ending(self) -> bytes:
+        """Everything that follows the data in the file."""
+        if self._filled:
+            self._close_block()
+        table = _little_endian(self._done).tobytes()
+        return table + _FOOTER.pack(_MAGIC, BLOCK_BYTES, self.size, zlib.crc32(table))
+
+    def _close_block(self) -> None:
+        self._done.append(self._open)
+        self._open = self._filled = 0
+
+
+class BlobFile:
+    """An open blob, its footer and table verified. Raises DamagedError, FileNotFoundError, OSError."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.size, self._block_bytes, self._table = self._read_ending()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def blocks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Verified pieces of the range, which must lie within the data; closes the file at its end."""
+        end = self.size if length is None else offset + length
+        try:
+            for number in range(offset // self._block_bytes, -(-end // self._block_bytes)):
+                start = number * self._block_bytes
+                wanted = min(self._block_bytes, self.size - start)
+                data = os.pread(self._fd, wanted, start)
+                if len(data) != wanted or zlib.crc32(data) != self._table[number]:
+                    raise DamagedError(f"block {number} of {len(self._table)} is not what was written")
+                first, last = max(offset - start, 0), min(end - start, wanted)
+                yield data if last - first == wanted else data[first:last]
+        finally:
+            self.close()
+
+    def _read_ending(self) -> tuple[int, int, "array[int]"]:
+        length = os.fstat(self._fd).st_size
+        if length < _FOOTER.size:
+            raise DamagedError("the footer is missing")
+        magic, block_bytes, size, table_crc = _FOOTER.unpack(os.pread(self._fd, _FOOTER.size, length - _FOOTER.size))
+        if magic != _MAGIC or not block_bytes:
+            raise DamagedError("the footer is missing")
+        table_bytes = -(-size // block_bytes) * _ENTRY
+        if length != size + table_bytes + _FOOTER.size:
+            raise DamagedError(f"the file has {length} bytes, {size + table_bytes + _FOOTER.size} were written")
+        packed = os.pread(self._fd, table_bytes, size)
+        if zlib.crc32(packed) != table_crc:
+            raise DamagedError("the checksums themselves are not what was written")
+        table = array("I")
+        table.frombytes(packed)
+        return size, block_bytes, _little_endian(table)
+
+
+def _little_endian(table: "array[int]") -> "array[int]":
+    if array("H", b"\1\0")[0] != 1:  # a big-endian machine
+        table = array("I", table)
+        table.byteswap()
+    return table

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks that are full, wiped, dead or damaged under the embedded store."""
+
+import errno
+import io
+import os
+import shutil
+
+import pytest
+
+from altostratus.contracts.object_store import ObjectStoreError
+from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
+from altostratus.drivers.object_store.embedded.disk import Disk
+from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
+
+
+@pytest.fixture
+def disks(tmp_path):
+    made = [tmp_path / f"disk{number}" for number in range(4)]
+    for directory in made:
+        directory.mkdir()
+    return made
+
+
+@pytest.fixture
+def store(tmp_path, disks):
+    """Three copies on four disks in three zones."""
+    store = EmbeddedStore(tmp_path / "objects")
+    made = ring.create(4, 3)
+    for number, path in enumerate(disks):
+        made = ring.add(made, str(path), number % 3, 100.0)
+    store.change_ring(ring.rebalance(made)[0])
+    return store
+
+
+def put(store, data):
+    blob = store.write(io.BytesIO(data))
+    store.settle(blob.id)
+    return blob.id
+
+
+def files_of(disks, blob_id):
+    return [path for disk in disks for path in disk.glob(f"objects/*/{blob_id}")]
+
+
+def read(store, blob_id):
+    return b"".join(store.read(blob_id))
+
+
+def test_copies_are_where_the_ring_wants_them(store, disks):
+    for number in range(50):
+        blob_id = put(store, b"%d" % number)
+        holders, _ = store.disks(blob_id)
+        assert {path.parents[2] for path in files_of(disks, blob_id)} == {disk.path for disk in holders}
+        assert len(files_of(disks, blob_id)) == 3
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("place", [0, 300_000, -1, -20, -30])
+def test_a_flipped_bit_is_found_on_reading_and_another_copy_read(store, disks, place):
+    data = os.urandom(400_000)
+    blob_id = put(store, data)
+    first = store.disks(blob_id)[0][0]
+    (path,) = first.path.glob(f"objects/*/{blob_id}")
+    flip(path, place)
+    assert read(store, blob_id) == data
+    assert not path.exists() and (first.path / "quarantine" / blob_id).exists()
+    assert replicate(store).copied == 1
+    assert len(files_of(disks, blob_id)) == 3
+
+
+@pytest.mark.parametrize("length", [0, 10, 399_999])
+def test_a_cut_off_file_is_found(store, disks, length):
+    data = os.urandom(400_000)
+    blob_id = put(store, data)
+    for path in files_of(disks, blob_id)[:2]:
+        os.truncate(path, length)
+    assert read(store, blob_id) == data
+
+
+def test_damage_everywhere_is_told(store, disks):
+    blob_id = put(store, b"data")
+    for path in files_of(disks, blob_id):
+        flip(path, 0)
+    with pytest.raises(ObjectStoreError) as refused:
+        store.read(blob_id)
+    assert refused.value.reason == "damaged"
+
+
+def test_the_auditor_finds_and_repairs(store, disks):
+    kept = {put(store, data): data for data in (os.urandom(size) for size in (0, 1, 5000, 300_000))}
+    for blob_id in kept:
+        flip(files_of(disks, blob_id)[1], -2)
+    seen = []
+    tally = audit(store, lambda done, whole: seen.append((done, whole)))
+    assert (tally.damaged, tally.copied, tally.failed) == (4, 4, 0)
+    assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1]
+    assert all(len(files_of(disks, blob_id)) == 3 for blob_id in kept)
+    assert audit(store).damaged == 0
+
+
+def test_a_wiped_disk_is_filled_again(store, disks):
+    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    shutil.rmtree(disks[0])
+    disks[0].mkdir()
+    kept |= {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    assert all(read(store, blob_id) == data for blob_id, data in kept.items())
+    assert replicate(store).failed == 0
+    assert all(len(files_of(disks, blob_id)) == 3 for blob_id in kept)
+    assert replicate(store).copied == 0
+
+
+def test_a_dead_disk_is_stood_in_for_and_comes_back(store, disks):
+    disks[1].rename(disks[1].with_name("away"))
+    disks[1].write_text("not a directory")
+    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    assert all(len(files_of([*disks[:1], *disks[2:]], blob_id)) == 3 for blob_id in kept)
+    disks[1].unlink()
+    disks[1].with_name("away").rename(disks[1])
+    tally = replicate(store)
+    assert tally.copied == tally.removed > 0
+    for blob_id in kept:
+        assert {path.parents[2] for path in files_of(disks, blob_id)} == {disk.path for disk in store.disks(blob_id)[0]}
+
+
+def test_too_few_disks_refuse(store, disks):
+    for disk in disks[:3]:
+        shutil.rmtree(disk)
+        disk.write_text("")
+    with pytest.raises(ObjectStoreError) as refused:
+        put(store, b"data")
+    assert refused.value.reason == "broken"
+    assert list((disks[3] / "pending").iterdir()) == []
+
+
+def test_a_full_disk_loses_nothing(store, disks, monkeypatch):
+    kept = put(store, b"before")
+    whole = os.fdatasync
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    with pytest.raises(ObjectStoreError) as refused:
+        put(store, b"data")
+    assert refused.value.reason == "full"
+    monkeypatch.setattr(os, "fdatasync", whole)
+    assert set(store.blob_ids()) == {kept} and list(store.pending()) == []
+    assert read(store, kept) == b"before"
+
+
+def test_a_removed_disk_is_emptied_onto_the_others(store, disks):
+    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    drained, moved = ring.rebalance(ring.set_weight(store.ring, str(disks[0]), 0))
+    assert moved
+    store.change_ring(drained)
+    replicate(store)
+    assert list(disks[0].glob("objects/*/*")) == []
+    store.change_ring(ring.remove(store.ring, str(disks[0])))
+    assert all(read(store, blob_id) == data for blob_id, data in kept.items())
+
+
+def test_a_copy_that_is_being_made_is_not_taken_for_one(tmp_path):
+    disk = Disk(0, str(tmp_path))
+    disk.prepare()
+    os.close(disk.begin("00" * 16))
+    assert list(disk.pending()) == ["00" * 16] and not disk.has("00" * 16, 0)
