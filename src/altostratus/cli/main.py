@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from altostratus.cli import access, demo, doctor, explain, image, jobs, lifecycle, trace
+from altostratus.cli import access, demo, doctor, explain, image, jobs, keys, lifecycle, server, trace
 
 app = typer.Typer(
     name="alto",
@@ -30,6 +30,8 @@ app.command()(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(explain.app, name="explain")
 app.add_typer(image.app, name="image")
+app.add_typer(keys.app, name="keys")
+app.add_typer(server.app, name="server")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)

@@ -133,7 +133,7 @@ def test_security_groups(cloud, ctx, member, inside, agent):
             public.remove_security_group(tx, cloud.cloud, ctx, SERVER, "web")
         with pytest.raises(NotFound):
             public.add_security_group(tx, cloud.cloud, ctx, SERVER, "nothing")
-        public.quarantine(tx, cloud.cloud, SERVER, on=True)
+        public.quarantines.impose(tx, cloud.cloud, ctx, SERVER, "it scans others")
     cloud.settle()
     assert agent.seen["port", port.id].spec["quarantined"] is True
 

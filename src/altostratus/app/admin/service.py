@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Text, or_, select
 
 from altostratus.app.admin.explain import PolicyExplanation
+from altostratus.app.admin.keys import Keys
+from altostratus.app.admin.quarantines import Quarantines
 from altostratus.app.host_link import HostLink
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
@@ -93,7 +95,7 @@ def show_trace(call: Call) -> Reply:
     )
     by_id = {row.id: row for row in jobs}
     events: list[dict[str, Any]] = [
-        {"at": row.created_at, "who": row.publisher_id, "what": row.event_type, "detail": None}
+        {"at": row.created_at, "who": row.publisher_id, "what": row.event_type, "detail": _detail(row)}
         for row in call.tx.rows(_events_about(name, {row.request_id for row in jobs}))
     ]
     for row in call.cloud.jobs.events_of(call.tx, by_id):
@@ -113,6 +115,11 @@ def show_trace(call: Call) -> Reply:
     for event in events:
         event["after_s"] = clock.seconds_between(first, event["at"])
     return Reply(200, {"name": name, "events": events})
+
+
+def _detail(row: Any) -> Any:
+    """The cloud's own events say in their payload who did it and why; upstream's are long and known elsewhere."""
+    return row.payload if row.event_type.startswith("alto.") else None
 
 
 def _events_about(name: str, request_ids: set[str]) -> Any:
@@ -139,7 +146,7 @@ SERVICE = Service(
     title="Altostratus itself",
     path="/alto/v1",
     root="/alto",
-    resources=(JobsResource, Hosts, Traces, PolicyExplanation),
+    resources=(JobsResource, Hosts, Traces, PolicyExplanation, Quarantines, Keys),
     envelope=envelope,
     policy_namespace="altostratus",
     in_catalog=False,

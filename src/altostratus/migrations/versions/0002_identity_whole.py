@@ -29,7 +29,8 @@ def upgrade() -> None:
         sa.Column("domain_id", sa.String(length=255), nullable=False),
         sa.Column("group", sa.String(length=255), nullable=False),
         sa.Column("option", sa.String(length=255), nullable=False),
-        sa.Column("value", altostratus.kernel.db.Json(), nullable=False),
+        sa.Column("value", altostratus.kernel.db.Json(), nullable=True),
+        sa.Column("encrypted_value", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("domain_id", "group", "option"),
     )
     op.create_table(
@@ -193,6 +194,15 @@ def upgrade() -> None:
     with op.batch_alter_table("project_endpoints", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_project_endpoints_endpoint_id"), ["endpoint_id"], unique=False)
 
+    op.create_table(
+        "quarantines",
+        sa.Column("device_id", sa.String(length=255), nullable=False),
+        sa.Column("reason", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=255), nullable=False),
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("created_at", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("device_id"),
+    )
     op.create_table(
         "service_providers",
         sa.Column("id", sa.String(length=255), nullable=False),

@@ -27,6 +27,14 @@ def find_servers(tx: Tx, server_ids: Iterable[str]) -> dict[str, ServerInfo]:
     }
 
 
+def servers_named(tx: Tx, name_or_id: str) -> list[ServerInfo]:
+    """Servers of every project with this name or id, without deleted ones."""
+    return [
+        ServerInfo(row.id, row.name, row.project_id, row.host, row.vm_state)
+        for row in servers.find_named(tx, name_or_id)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenConsole:
     """What a console token opens. `console_type` is novnc or serial."""

@@ -4,7 +4,7 @@
 Everything takes the open transaction first; wanted rows for the hosts are written in it as well.
 """
 
-from altostratus.services.network.logic import proxied
+from altostratus.services.network.logic import proxied, quarantines
 from altostratus.services.network.logic.port_info import (
     PortInfo,
     SubnetInfo,
@@ -21,7 +21,6 @@ from altostratus.services.network.logic.server_nics import (
     create_or_bind_ports,
     detach_port,
     port_wants,
-    quarantine,
     release_ports,
     remove_security_group,
     security_groups_of_servers,
@@ -47,7 +46,7 @@ __all__ = [
     "port_wants",
     "ports_of_servers",
     "proxied",
-    "quarantine",
+    "quarantines",
     "release_ports",
     "remove_security_group",
     "resolve_security_groups",

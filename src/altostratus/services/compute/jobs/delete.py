@@ -40,6 +40,7 @@ def forget(step: StepCall) -> None:
     """The row stays, marked deleted, for usage records and `changes-since`."""
     row = step.tx.get(Server, step.resource_id, what="server")
     network.release_ports(step.tx, step.cloud, row.id)
+    network.quarantines.forget(step.tx, row.id)
     placement.release(step.tx, row.id)
     step.tx.delete(ConfigDrive, row.id)
     moment = clock.now()

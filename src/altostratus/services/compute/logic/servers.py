@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from altostratus.kernel import clock
 from altostratus.kernel.cloud import Cloud
@@ -137,6 +137,13 @@ def find_servers(tx: Tx, server_ids: Iterable[str]) -> list[Row[Any]]:
     """Servers that are not deleted, in no order; ids that name none are left out."""
     table = table_of(Server)
     return tx.rows(select(table).where(table.c.id.in_(list(server_ids)), table.c.deleted.is_(False)))
+
+
+def find_named(tx: Tx, name_or_id: str) -> list[Row[Any]]:
+    """Servers of every project that are not deleted and have this name or id, by their ids."""
+    table = table_of(Server)
+    named = or_(table.c.id == name_or_id, table.c.name == name_or_id)
+    return tx.rows(select(table).where(named, table.c.deleted.is_(False)).order_by(table.c.id))
 
 
 def notify(tx: Tx, cloud: Cloud, row: Any, event: str, **more: Any) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making, changing and removing ports. Nobody else writes their rows, addresses and group members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -24,7 +24,7 @@ from altostratus.services.network.logic import (
     security_groups,
     wants,
 )
-from altostratus.services.network.models import IpAllocation, Port, PortSecurityGroup
+from altostratus.services.network.models import IpAllocation, Port, PortSecurityGroup, Quarantine
 
 
 def create(
@@ -60,6 +60,7 @@ def create(
         groups = [security_groups.ensure_default(tx, cloud, project_id)] if secure and not service_port else []
     values |= {"port_security_enabled": secure, "security_groups": groups}
     check_security(values)
+    values["quarantined"] = _is_quarantined(tx, {}, values)
     new = {**rows.begin(project_id), "network_id": network.id, "mac_address": mac, **values}
     tx.insert(Port, **new, fixed_ips=assignment.fixed_ips())
     assignment.record(new["id"])
@@ -129,11 +130,23 @@ def update(tx: Tx, cloud: Cloud, port: Row[Any], values: dict[str, Any]) -> Row[
             wants.retract_port(tx, cloud, port)
         if not values["host_id"]:
             values["status"] = "DOWN"
+    if not values.keys().isdisjoint(("device_id", "host_id")):
+        values.setdefault("quarantined", _is_quarantined(tx, {**port._mapping}, {**port._mapping, **values}))
     rows.change(tx, Port, port.id, **values)
     now = queries.get_port(tx, port.id)
     _after_change(tx, cloud, port, now, subnets)
     notices.tell(tx, cloud, "port.update", now)
     return now
+
+
+def _is_quarantined(tx: Tx, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Does the port drop all traffic? One that is plugged stays shut, even if its owner gives it another device."""
+    if after.get("device_owner", "").startswith("network:"):
+        return False
+    if before.get("quarantined") and after.get("host_id"):
+        return True
+    device_id = after.get("device_id")
+    return bool(device_id) and tx.find(Quarantine, device_id) is not None
 
 
 def _new_mac(tx: Tx, cloud: Cloud, port: Row[Any], wanted: str | None) -> str:

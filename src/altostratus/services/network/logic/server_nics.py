@@ -231,7 +231,7 @@ def _release(tx: Tx, cloud: Cloud, port: Row[Any]) -> None:
     if port.created_by_compute:
         ports.delete(tx, cloud, port)
         return
-    values = {"device_id": "", "device_owner": "", "host_id": "", "status": "DOWN", "quarantined": False}
+    values = {"device_id": "", "device_owner": "", "host_id": "", "status": "DOWN"}
     ports.update(tx, cloud, port, values)
 
 
@@ -240,13 +240,6 @@ def set_ports_status(tx: Tx, port_ids: Iterable[str], status: Literal["ACTIVE", 
     wanted = list(port_ids)
     if wanted:
         rows.change_where(tx, Port, port.id.in_(wanted), port.status != status, status=status)
-
-
-def quarantine(tx: Tx, cloud: Cloud, server_id: str, on: bool) -> None:
-    """Drop all traffic of a server, or let it through again."""
-    for port in queries.ports_of_device(tx, server_id):
-        if not port.device_owner.startswith("network:"):
-            ports.update(tx, cloud, port, {"quarantined": on})
 
 
 # --- security groups of servers --------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 from altostratus.services.network.models.hosts import AgentSetting, SyncedHost
 from altostratus.services.network.models.networks import Network, SegmentAllocation, Subnet, SubnetPool
 from altostratus.services.network.models.ports import IpAllocation, Port, PortSecurityGroup
+from altostratus.services.network.models.quarantines import Quarantine
 from altostratus.services.network.models.routers import FloatingIp, PortForwarding, Router
 from altostratus.services.network.models.security import SecurityGroup, SecurityGroupRule
 
@@ -15,6 +16,7 @@ __all__ = [
     "Port",
     "PortForwarding",
     "PortSecurityGroup",
+    "Quarantine",
     "Router",
     "SecurityGroup",
     "SecurityGroupRule",
