@@ -19,6 +19,7 @@ from altostratus.kernel import clock
 from altostratus.services.identity.federation.config import FederationOptions, OidcClient
 from altostratus.services.identity.tokens import passwords
 from tests.services.identity.conftest import BASE, IdentityCloud
+from tests.services.identity.federation.scripted import ScriptedProvider
 
 FED = f"{BASE}/OS-FEDERATION"
 DASHBOARD = "https://dashboard.example.com/auth/websso/"
@@ -143,3 +144,10 @@ def make_cloud(tmp_path, monkeypatch):
     yield make
     for cloud in made:
         cloud.__exit__(None, None, None)
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    made = ScriptedProvider()
+    yield made
+    made.close()

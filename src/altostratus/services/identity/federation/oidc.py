@@ -221,5 +221,6 @@ def _quoted(text: str) -> str:
 
 
 def _audience(claims: dict[str, Any]) -> list[str]:
-    audience = claims.get("aud", [])
-    return [audience] if isinstance(audience, str) else [one for one in audience if isinstance(one, str)]
+    audience = claims.get("aud")
+    several = audience if isinstance(audience, list) else [audience]
+    return [one for one in several if isinstance(one, str)]

@@ -34,6 +34,11 @@ class OidcProviders:
                 self._known[idp_id] = OidcProvider(client)
             return self._known[idp_id]
 
+    def forget(self) -> None:
+        """Ask every provider anew."""
+        with self._lock:
+            self._known = {}
+
 
 def providers_of(cloud: Cloud) -> OidcProviders:
     if not cloud.has_part(OidcProviders):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A token's JSON, as `POST` and `GET /v3/auth/tokens` show it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,9 +13,11 @@ from altostratus.services.identity.logic.token_state import TokenState
 _encode = msgspec.json.Encoder().encode
 
 
-def token_json(state: TokenState, catalog: bytes | None) -> bytes:
+def token_json(state: TokenState, catalog: bytes | None, service_providers: Sequence[dict[str, str]] = ()) -> bytes:
     """The reply's whole body; `catalog` is JSON already, or None to leave it out."""
     token = token_members(state)
+    if service_providers:
+        token["service_providers"] = service_providers
     if catalog is not None and state.claims.scope != "unscoped":
         token["catalog"] = msgspec.Raw(catalog)
     return _encode({"token": token})

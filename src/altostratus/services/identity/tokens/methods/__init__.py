@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.services.identity.tokens.attempt import Attempt
-from altostratus.services.identity.tokens.methods import application_credential, external, oauth1, password, token, totp
+from altostratus.services.identity.tokens.methods import (
+    application_credential,
+    external,
+    mapped,
+    oauth1,
+    password,
+    token,
+    totp,
+)
 
 
 class Method(NamedTuple):
@@ -25,4 +33,5 @@ METHODS = {
     "totp": Method(totp.step, totp.SCHEMA),
     "external": Method(external.step, external.SCHEMA),
     "oauth1": Method(oauth1.step, oauth1.SCHEMA),
+    **dict.fromkeys(("mapped", "saml2", "openid"), Method(mapped.step, mapped.SCHEMA)),
 }
