@@ -227,7 +227,8 @@ def _reply(call: Call, result: Any) -> Reply:
 def _send(response: falcon.Response, reply: Reply) -> None:
     response.status = falcon.code_to_http_status(reply.status)
     for name, value in reply.headers.items():
-        response.set_header(name, value)
+        # falcon wants cookies added, not set
+        (response.append_header if name == "Set-Cookie" else response.set_header)(name, value)
     if reply.stream is not None:
         response.content_type = reply.content_type or "application/octet-stream"
         response.stream = reply.stream
