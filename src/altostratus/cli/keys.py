@@ -58,7 +58,7 @@ def _wait_for_secrets(number: int) -> None:
 
 
 def _newest(shown: dict[str, Any], ring: str) -> int:
-    return max(key["number"] for key in shown["keys"] if key["ring"] == ring)
+    return max(int(key["number"]) for key in shown["keys"] if key["ring"] == ring)
 
 
 def _ask(method: str, path: str) -> Any:

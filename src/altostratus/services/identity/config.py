@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any
 
 from altostratus.kernel.config import Meta, Section
+from altostratus.services.identity.logic import domain_options
 
 
 class PasswordRules(Section, frozen=True, kw_only=True):
@@ -65,6 +66,9 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
         float, Meta(description="how often a process looks whether another one changed identity", ge=0)
     ] = 1.0
     project_depth: Annotated[int, Meta(description="levels of projects below a domain", ge=1, le=64)] = 5
+    token_provider: Annotated[
+        str, Meta(description="kind of new tokens, fernet or jws; both kinds are taken", pattern="^(fernet|jws)$")
+    ] = "fernet"
     request_token_lifetime_s: Annotated[
         int, Meta(description="time to authorize an OAuth 1 request token; 0: for ever", ge=0)
     ] = 28_800
@@ -109,3 +113,7 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
         super().__post_init__()
         for network in self.external_proxies:
             ipaddress.ip_network(network)
+        for domain, given in self.directories.items():
+            unknown = sorted(set(given) - set(domain_options.LDAP) - set(domain_options.SENSITIVE["ldap"]))
+            if unknown:
+                raise ValueError(f"directories.{domain} has no option {unknown[0]}")

@@ -15,22 +15,27 @@ from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.models import Project, User
 from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
 from altostratus.services.identity.tokens.passwords import hash_password
+from altostratus.services.identity.tokens.rings import KeyInfo, add_keys, list_keys, secrets_behind
 from altostratus.services.identity.tokens.would_be import would_be_context
 
 __all__ = [
     "HeldRole",
+    "KeyInfo",
     "ProjectInfo",
     "TokenAuthenticator",
     "UserInfo",
     "VoidTokenError",
+    "add_keys",
     "bootstrap",
     "domains_named",
     "find_project",
     "find_user",
     "held_roles",
+    "list_keys",
     "projects_named",
     "projects_of_user",
     "register_catalog",
+    "secrets_behind",
     "users_named",
     "would_be_context",
 ]

@@ -119,16 +119,19 @@ def _stored(tx: Tx, domain_id: str) -> Config:
     found: Config = {}
     statement = select(option).where(option.c.domain_id == domain_id).order_by(option.c.group, option.c.option)
     for row in tx.rows(statement):
-        found.setdefault(row.group, {})[row.option] = row.value
+        found.setdefault(row.group, {})[row.option] = row.encrypted_value or row.value
     return found
 
 
 def _write(tx: Tx, cloud: Cloud, domain_id: str, config: Config) -> None:
     for group, options in config.items():
         for option, given in options.items():
-            value = cloud.part(CredentialKeys).seal(json.dumps(given).encode()) if option in SENSITIVE[group] else given
-            if tx.update(DomainOption, domain_id, group, option, value=value) == 0:
-                tx.insert(DomainOption, domain_id=domain_id, group=group, option=option, value=value)
+            values: dict[str, Any] = {"value": given, "encrypted_value": None}
+            if option in SENSITIVE[group]:
+                sealed = cloud.part(CredentialKeys).seal(json.dumps(given).encode())
+                values = {"value": None, "encrypted_value": sealed}
+            if tx.update(DomainOption, domain_id, group, option, **values) == 0:
+                tx.insert(DomainOption, domain_id=domain_id, group=group, option=option, **values)
 
 
 def _unsealed(cloud: Cloud, sealed: str) -> Any:

@@ -21,14 +21,16 @@ from altostratus.kernel.errors import Unauthorized
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.logic.catalog import catalog_for
 from altostratus.services.identity.logic.changes import TOPIC, current_revision
+from altostratus.services.identity.logic.federation import enabled_service_providers
 from altostratus.services.identity.logic.token_state import TokenState, VoidTokenError, look_up
 from altostratus.services.identity.tokens.body import token_json
+from altostratus.services.identity.tokens.jws import SigningKeys, is_jws
 from altostratus.services.identity.tokens.key_ring import CredentialKeys, KeyRing
 from altostratus.services.identity.tokens.layout import Claims, pack, unpack
 
 _log = log.get("identity")
 _encode = msgspec.json.Encoder().encode
-_LONGEST_TOKEN = 8192
+LONGEST_TOKEN = 8192
 UNAUTHORIZED = "The request you have made requires authentication."
 
 Generation = tuple[int, int]
@@ -53,12 +55,15 @@ class TokenAuthenticator:
         self._cloud = cloud
         self._options = cloud[IdentityOptions]
         self.keys = KeyRing(key_dir)
+        jws_dir, wanted = key_dir / "jws" if key_dir is not None else None, self._options.token_provider == "jws"
+        self.signing_keys = SigningKeys(jws_dir, wanted=wanted)
         # apart from the tokens' keys: these are rotated and dropped, stored secrets last
         self.credential_keys = CredentialKeys(key_dir / "credentials" if key_dir is not None else None)
         # two halves instead of a list of uses: when the young one is full it becomes the old one
         self._young: dict[bytes, Entry] = {}
         self._old: dict[bytes, Entry] = {}
         self._catalogs: dict[tuple[str, str | None], tuple[Generation, bytes]] = {}
+        self._service_providers: tuple[Generation, list[dict[str, str]]] = ((-1, -1), [])
         self._lock = threading.Lock()
         self._others = 0
         self._revision = 0
@@ -76,7 +81,8 @@ class TokenAuthenticator:
 
     def issue(self, claims: Claims) -> tuple[str, Entry]:
         """A new token. Raises VoidTokenError if its claims do not hold (no role on the project ...)."""
-        token = self.keys.seal(pack(claims))
+        signed = self._options.token_provider == "jws"
+        token = self.signing_keys.sign(claims) if signed else self.keys.seal(pack(claims))
         return token, self._remember(token, claims)
 
     def entry(self, token: str, *, expired_s: int = 0) -> Entry:
@@ -84,10 +90,11 @@ class TokenAuthenticator:
         key = hashlib.sha256(token.encode(errors="replace")).digest()
         entry = self._young.get(key) or self._old.get(key)
         if entry is None or entry.generation != self._generation():
-            if len(token) > _LONGEST_TOKEN:
+            if len(token) > LONGEST_TOKEN:
                 raise VoidTokenError("it is too long")
             try:
-                claims = unpack(self.keys.unseal(token))
+                # of either kind, whichever is made now: who changes the option logs nobody out
+                claims = self.signing_keys.verify(token) if is_jws(token) else unpack(self.keys.unseal(token))
             except ValueError as error:
                 raise VoidTokenError(str(error)) from None
             entry = self._remember(token, claims)
@@ -100,7 +107,7 @@ class TokenAuthenticator:
         known = entry.json.get(with_catalog)
         if known is None:
             catalog = self.catalog_json(entry.state.user.id, entry.context.project_id) if with_catalog else None
-            known = entry.json[with_catalog] = token_json(entry.state, catalog)
+            known = entry.json[with_catalog] = token_json(entry.state, catalog, self._enabled_service_providers())
         return known
 
     def catalog_json(self, user_id: str, project_id: str | None) -> bytes:
@@ -113,6 +120,13 @@ class TokenAuthenticator:
                 self._catalogs = {}
             self._catalogs[user_id, project_id] = known
         return known[1]
+
+    def _enabled_service_providers(self) -> list[dict[str, str]]:
+        generation = self._generation()
+        if self._service_providers[0] != generation:
+            with self._cloud.db.read() as tx:
+                self._service_providers = generation, enabled_service_providers(tx)
+        return self._service_providers[1]
 
     def _remember(self, token: str, claims: Claims) -> Entry:
         # the generation is read first: a change that comes while we look makes the entry old at once
@@ -163,7 +177,7 @@ def context_of(state: TokenState) -> Context:
         extra["trust_id"] = state.trust.id
         extra["trustor_id"] = state.trust.trustor_user_id
         extra["trustee_id"] = state.trust.trustee_user_id
-    if claims.federated is not None:
+    if claims.federated is not None and user.id == claims.user_id:
         extra["group_ids"] = claims.federated.group_ids
     if state.access_token is not None:
         extra["access_token_id"] = state.access_token.id

@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token that the user has already: for another scope, or as one factor of several."""
+"""A token that the user has already: for another scope, or as one factor of several.
+
+One that holds no longer is answered with 404, as upstream does and Tempest expects; everything else that is wrong
+with a login is a 401.
+"""
 
 from typing import Any
 
+from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
-from altostratus.kernel.errors import Forbidden
+from altostratus.kernel.errors import Forbidden, NotFound
 from altostratus.services.identity.logic.login import LoginError
+from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.tokens.attempt import Attempt, existing_user
-from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
+from altostratus.services.identity.tokens.authenticator import LONGEST_TOKEN, TokenAuthenticator
 
+_log = log.get("identity")
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"id": {"type": "string", "maxLength": 8192}},
+    "properties": {"id": {"type": "string", "maxLength": LONGEST_TOKEN}},
     "required": ["id"],
 }
 
 
 def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
-    entry = cloud.part(TokenAuthenticator).entry(given["id"])
+    try:
+        entry = cloud.part(TokenAuthenticator).entry(given["id"])
+    except VoidTokenError as error:
+        _log.info("a token was refused: %s", error)
+        raise NotFound("Failed to validate token. Log in again.") from None
     if entry.state.access_token is not None:
         raise Forbidden(
             "You are not authorized to perform the requested action: Using OAuth-scoped token to create another token."
