@@ -37,7 +37,7 @@ def token_members(state: TokenState) -> dict[str, Any]:
         "expires_at": clock.iso_micro_z(claims.expires_at),
         "issued_at": clock.iso_micro_z(claims.issued_at),
     }
-    if claims.federated is not None:
+    if claims.federated is not None and user.id == claims.user_id:
         del token["user"]["password_expires_at"]
         token["user"]["OS-FEDERATION"] = {
             "identity_provider": {"id": claims.federated.idp_id},
