@@ -43,8 +43,8 @@ def squeeze(call: Call) -> Reply:
     return Reply(202, {"squeaks": call.body["times"], "name": call.row.name})
 
 
-def toys_of(tx: Any, project_id: str) -> int:
-    return len([row for row in tx.rows(table_of(ToyRow).select()) if row.project_id == project_id])
+def toys_of(tx: Any, projects: Any) -> int:
+    return len([row for row in tx.rows(table_of(ToyRow).select()) if row.project_id in projects])
 
 
 class Toy(Resource, path="/toys", one="toy", many="toys"):

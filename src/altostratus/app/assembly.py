@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable
 
+from altostratus.app.options import CloudOptions
 from altostratus.app.policy_files import PolicyPlaces
 from altostratus.kernel.bus import Bus, LocalBus
 from altostratus.kernel.cloud import Cloud
@@ -12,8 +13,10 @@ from altostratus.kernel.desired import Desired
 from altostratus.kernel.events import Events
 from altostratus.kernel.jobs import Jobs
 from altostratus.kernel.policy import Policy
-from altostratus.kernel.quota import Quotas
+from altostratus.kernel.quota import LimitSource, QuotaOptions, Quotas
 from altostratus.kernel.resource.service import Service
+from altostratus.services.identity.config import IdentityOptions
+from altostratus.services.identity.public import UnifiedLimits
 
 
 def assemble(
@@ -37,7 +40,7 @@ def assemble(
     cloud.jobs = Jobs(db, cloud.desired, cloud, workers=job_workers)
     for service in services:
         policy = Policy(service.declared_rules(), policy_places.of(service) if policy_places else ())
-        cloud.add_service(service, policy, Quotas(service.type, service.quotas))
+        cloud.add_service(service, policy, Quotas(service.type, service.quotas, source=_limit_source(service, cloud)))
         for job in service.jobs:
             cloud.jobs.register(job)
         for prefix, subscriber in service.subscriptions:
@@ -53,6 +56,13 @@ def seed(cloud: Cloud) -> None:
         for service in cloud.all_services():
             for plant in service.seeds:
                 plant(tx, cloud)
+
+
+def _limit_source(service: Service, cloud: Cloud) -> LimitSource | None:
+    """Who keeps the service's limits in its place."""
+    if cloud[QuotaOptions].driver == "own":
+        return None
+    return UnifiedLimits(service, cloud[CloudOptions].region, cloud[IdentityOptions])
 
 
 def _bound(cloud: Cloud, subscriber):  # type: ignore[no-untyped-def]

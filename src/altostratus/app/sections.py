@@ -9,11 +9,13 @@ from altostratus.app.options import CloudOptions
 from altostratus.app.policy_files import PolicyOptions
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.kernel.config import Section, Settings, load
+from altostratus.kernel.quota import QuotaOptions
 from altostratus.services.compute.config import ComputeOptions
 
 ALL_SECTIONS: tuple[type[Section], ...] = (
     CloudOptions,
     PolicyOptions,
+    QuotaOptions,
     *(section for service in ALL_SERVICES for section in service.options),
 )
 

@@ -129,7 +129,13 @@ def open_cloud(directory, agents):
     return _open(directory, agents)
 
 
-def _open(directory, agents):
+def open_with(directory, *, services=SERVICES, settings=None):
+    """A new cloud with other services or options."""
+    (directory / "test.sqlite").write_bytes(_empty_database())
+    return _open(directory, new_agents(), services, settings)
+
+
+def _open(directory, agents, services=SERVICES, settings=None):
     store = directory / "store"
     store.mkdir(exist_ok=True)
     guests = agents["compute"]
@@ -142,7 +148,7 @@ def _open(directory, agents):
         made.add_part(StagingArea, StagingArea(directory=str(directory)))
         made.add_part(HostCalls, Asked(guests.driver))
 
-    made = TestCloud(directory, services=SERVICES, agents=agents, prepare=prepare)
+    made = TestCloud(directory, services=services, settings=settings, agents=agents, prepare=prepare)
     with made.cloud.db.write() as tx:
         hosts.announce(tx, made.cloud)
     return made

@@ -107,6 +107,14 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
     directory_forget_days: Annotated[
         int, Meta(description="days after which a user whom the directory does not have any more is deleted", ge=1)
     ] = 30
+    enforcement_model: Annotated[
+        str,
+        Meta(
+            description="flat: limits of projects are on their own; strict_two_level: those of a domain hold for its "
+            "projects together, and there are no projects below projects",
+            pattern="^(flat|strict_two_level)$",
+        ),
+    ] = "flat"
     credentials_per_user: Annotated[int, Meta(description="application credentials a user may have", ge=0)] = 1000
 
     def __post_init__(self) -> None:

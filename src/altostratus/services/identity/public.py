@@ -12,6 +12,7 @@ from altostratus.services.identity.logic import bootstrap as logic
 from altostratus.services.identity.logic.catalog import register_catalog
 from altostratus.services.identity.logic.explaining import HeldRole, held_roles
 from altostratus.services.identity.logic.token_state import VoidTokenError
+from altostratus.services.identity.logic.unified_limits import UnifiedLimits
 from altostratus.services.identity.models import Project, User
 from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
 from altostratus.services.identity.tokens.passwords import hash_password
@@ -23,6 +24,7 @@ __all__ = [
     "KeyInfo",
     "ProjectInfo",
     "TokenAuthenticator",
+    "UnifiedLimits",
     "UserInfo",
     "VoidTokenError",
     "add_keys",

@@ -60,7 +60,7 @@ def show_defaults(call: Call) -> Reply:
 def update(call: Call) -> Reply:
     project_id = call.params["project"]
     wanted = _limits(call, call.body["quota_set"])
-    used = quota.usage(call.tx, project_id)
+    used = quota.usage(call.tx, [project_id])
     for name, limit in wanted.items():
         if name != "per_volume_gigabytes" and -1 < limit < used.get(name, 0):
             raise BadRequest(
@@ -112,7 +112,7 @@ def show_limits(call: Call) -> Reply:
     limits = quota.limits(call.tx, call.cloud, project_id)
     absolute: dict[str, Any] = {shown: limits[name] for name, shown in _LIMIT_NAMES.items()}
     if call.may(_USED_LIMITS):
-        used = quota.usage(call.tx, project_id)
+        used = quota.usage(call.tx, [project_id])
         absolute |= {shown: used.get(name, 0) for name, shown in _USED_NAMES.items()}
     return Reply(200, {"limits": {"rate": [], "absolute": absolute}})
 

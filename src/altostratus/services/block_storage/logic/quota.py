@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotas: counted from the rows in one query each for volumes and snapshots, also by volume type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,15 +18,15 @@ PER_TYPE = ("volumes", "snapshots", "gigabytes")
 _HELP = "Delete some, or ask an administrator for a higher quota."
 
 
-def usage(tx: Tx, project_id: str) -> dict[str, int]:
-    """Units in use by name, `volumes_<type>` and the like included."""
+def usage(tx: Tx, projects: Sequence[str]) -> dict[str, int]:
+    """Units that projects use together, by name, `volumes_<type>` and the like included."""
     used = dict.fromkeys(("volumes", "snapshots", "gigabytes", "backups", "backup_gigabytes", "groups"), 0)
     volume, snapshot = table_of(Volume).c, table_of(Snapshot).c
     names = type_names(tx)
     sizes = {"volumes": (volume, func.coalesce(volume.new_size, volume.size)), "snapshots": (snapshot, snapshot.size)}
     for what, (table, size) in sizes.items():
         statement = select(table.volume_type_id, func.count().label("number"), func.sum(size).label("gigabytes"))
-        for row in tx.rows(statement.where(table.project_id == project_id).group_by(table.volume_type_id)):
+        for row in tx.rows(statement.where(table.project_id.in_(projects)).group_by(table.volume_type_id)):
             for name, units in ((what, row.number), ("gigabytes", int(row.gigabytes))):
                 used[name] += units
                 typed = f"{name}_{names.get(row.volume_type_id, row.volume_type_id)}"
@@ -49,19 +49,22 @@ def limits(tx: Tx, cloud: Cloud, project_id: str | None) -> dict[str, int]:
 
 def demand(tx: Tx, cloud: Cloud, project_id: str, type_name: str | None, wanted: Mapping[str, int]) -> None:
     """Raises QuotaExceeded when `wanted` more units (volumes, snapshots, gigabytes) would exceed a limit."""
-    cloud.quotas(SERVICE).demand(tx, project_id, {})
-    have, allowed = usage(tx, project_id), limits(tx, cloud, project_id)
-    for name, units in wanted.items():
-        for limited in (name, f"{name}_{type_name}"):
-            limit, used = allowed.get(limited, UNLIMITED), have.get(limited, 0)
-            if units <= 0 or limit == UNLIMITED or used + units <= limit:
-                continue
-            if name == "gigabytes":
-                raise QuotaExceeded(
-                    f"Requested volume or snapshot exceeds allowed {limited} quota: {units} GiB are asked for, the "
-                    f"quota is {limit} GiB and {used} GiB of it are in use. {_HELP}"
-                )
-            raise QuotaExceeded(f"Maximum number of {name} allowed ({limit}) exceeded for quota '{limited}'. {_HELP}")
+    for ceiling in cloud.quotas(SERVICE).hold(tx, project_id):
+        have = usage(tx, ceiling.projects)
+        for name, units in wanted.items():
+            for limited in (name, f"{name}_{type_name}"):
+                limit, used = ceiling.limits.get(limited, UNLIMITED), have.get(limited, 0)
+                if units > 0 and limit != UNLIMITED and used + units > limit:
+                    raise _exceeded(name, limited, f"{limit}{ceiling.words}", units, used)
+
+
+def _exceeded(name: str, limited: str, limit: str, units: int, used: int) -> QuotaExceeded:
+    if name == "gigabytes":
+        return QuotaExceeded(
+            f"Requested volume or snapshot exceeds allowed {limited} quota: {units} GiB are asked for, the "
+            f"quota in GiB is {limit} and {used} GiB of it are in use. {_HELP}"
+        )
+    return QuotaExceeded(f"Maximum number of {name} allowed ({limit}) exceeded for quota '{limited}'. {_HELP}")
 
 
 def demand_volume_size(tx: Tx, cloud: Cloud, project_id: str, size_gib: int) -> None:
@@ -76,7 +79,7 @@ def shown(tx: Tx, cloud: Cloud, project_id: str, *, with_usage: bool) -> dict[st
     allowed = limits(tx, cloud, project_id)
     if not with_usage:
         return dict(allowed)
-    have = usage(tx, project_id)
+    have = usage(tx, [project_id])
     return {
         name: {"limit": limit, "in_use": have.get(name, 0), "reserved": 0, "allocated": 0}
         for name, limit in allowed.items()

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from altostratus.kernel import clock, ids
 from altostratus.kernel.db import Row, table_of
-from altostratus.kernel.errors import BadRequest, OverQuota
+from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.policy import MEMBER, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -64,9 +64,7 @@ def list_groups(call: Call) -> Reply:
 
 def create_group(call: Call) -> Reply:
     given, project_id = call.body["server_group"], str(call.ctx.project_id)
-    limit = call.cloud.quotas("compute").limits(call.tx, project_id)["server_groups"]
-    if 0 <= limit <= groups.count_groups(call.tx, project_id):
-        raise OverQuota(f"Quota exceeded, too many server groups: {limit} of {limit} are used. Delete some first.")
+    call.cloud.quotas("compute").demand(call.tx, project_id, {"server_groups": 1})
     policy = given["policy"] if at(call, 64) else given["policies"][0]
     rules = {name: int(value) for name, value in (given.get("rules") or {}).items()}
     if rules and policy != "anti-affinity":

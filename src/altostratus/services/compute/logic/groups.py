@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server groups: members, and the hint that makes a new server one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -28,9 +28,9 @@ def members_of(tx: Tx, group_ids: Collection[str]) -> dict[str, list[str]]:
     return found
 
 
-def count_groups(tx: Tx, project_id: str) -> int:
+def count_groups(tx: Tx, projects: Sequence[str]) -> int:
     group = table_of(ServerGroup).c
-    return int(tx.scalar(select(func.count()).where(group.project_id == project_id)) or 0)
+    return int(tx.scalar(select(func.count()).where(group.project_id.in_(projects))) or 0)
 
 
 def hinted_group(tx: Tx, cloud: Cloud, ctx: Context, hints: dict[str, Any], more: int) -> str | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries about servers, and the checks that come before every change of one."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, or_, select
@@ -115,22 +115,22 @@ def volumes_of(tx: Tx, server_ids: Collection[str]) -> dict[str, list[tuple[str,
     return found
 
 
-def _sum(tx: Tx, project_id: str, what: Any) -> int:
+def _sum(tx: Tx, projects: Sequence[str], what: Any) -> int:
     server = table_of(Server).c
-    return int(tx.scalar(select(what).where(server.project_id == project_id, server.deleted.is_(False))) or 0)
+    return int(tx.scalar(select(what).where(server.project_id.in_(projects), server.deleted.is_(False))) or 0)
 
 
-def count_servers(tx: Tx, project_id: str) -> int:
-    return _sum(tx, project_id, func.count())
+def count_servers(tx: Tx, projects: Sequence[str]) -> int:
+    return _sum(tx, projects, func.count())
 
 
-def count_cores(tx: Tx, project_id: str) -> int:
-    return _sum(tx, project_id, func.sum(table_of(Server).c.vcpus))
+def count_cores(tx: Tx, projects: Sequence[str]) -> int:
+    return _sum(tx, projects, func.sum(table_of(Server).c.vcpus))
 
 
-def count_ram(tx: Tx, project_id: str) -> int:
-    """Memory of the project's servers in MiB."""
-    return _sum(tx, project_id, func.sum(table_of(Server).c.memory_mib))
+def count_ram(tx: Tx, projects: Sequence[str]) -> int:
+    """Memory of the projects' servers in MiB."""
+    return _sum(tx, projects, func.sum(table_of(Server).c.memory_mib))
 
 
 def find_servers(tx: Tx, server_ids: Iterable[str]) -> list[Row[Any]]:

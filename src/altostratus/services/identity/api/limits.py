@@ -14,12 +14,11 @@ from altostratus.kernel.resource.operations import Delete, List, Op, Reply, Show
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api.declaring import Description, IdentityResource, Links, list_reply
 from altostratus.services.identity.api.targets import flat, needed, row_target
+from altostratus.services.identity.config import IdentityOptions
+from altostratus.services.identity.logic.changes import announce
+from altostratus.services.identity.logic.limit_models import demand_fitting, same_resource, shown_model
 
 MOST = 2_147_483_647
-MODEL = {
-    "name": "flat",
-    "description": "Limit enforcement and validation does not take project hierarchy into consideration.",
-}
 _ID = {"type": "string", "minLength": 1, "maxLength": 64}
 _NO_ID = {"type": ["string", "null"], "maxLength": 255}
 _NUMBER = {"type": "integer", "minimum": -1, "maximum": MOST}
@@ -51,17 +50,6 @@ def _demand_place(call: Call, values: dict[str, Any]) -> None:
         raise BadRequest(f"Could not find region: {values['region_id']}.")
 
 
-def _same(model: type[models.RegisteredLimit | models.Limit], values: dict[str, Any]) -> list[Any]:
-    """Conditions for the limits of the same resource."""
-    column = table_of(model).c
-    region = values["region_id"]
-    return [
-        column.service_id == values["service_id"],
-        column.region_id.is_(None) if region is None else column.region_id == region,
-        column.resource_name == values["resource_name"],
-    ]
-
-
 # registered limits
 
 
@@ -73,10 +61,11 @@ def _register(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     values = {"region_id": None, "description": None, **given}
     _demand_place(call, values)
     column = table_of(models.RegisteredLimit).c
-    if call.tx.first(select(column.id).where(*_same(models.RegisteredLimit, values))) is not None:
+    if call.tx.first(select(column.id).where(*same_resource(models.RegisteredLimit, values))) is not None:
         raise Conflict(f"Conflict occurred attempting to store registered_limit - Duplicate entry: {given}.")
     limit_id = ids.new_hex_id()
     call.tx.insert(models.RegisteredLimit, id=limit_id, **values)
+    announce(call.tx, call.cloud, "identity.registered_limit.created", limit_id)
     return call.render([call.tx.get(models.RegisteredLimit, limit_id)])[0]
 
 
@@ -88,6 +77,7 @@ def update_registered_limit(call: Call) -> Any:
         _demand_place(call, values)
     if call.body:
         call.tx.update(models.RegisteredLimit, row.id, **call.body)
+        announce(call.tx, call.cloud, "identity.registered_limit.updated", row.id)
     return call.tx.get(models.RegisteredLimit, row.id)
 
 
@@ -95,10 +85,11 @@ def delete_registered_limit(call: Call) -> None:
     row = needed(call)
     _demand_unused(call, row)
     call.tx.delete(models.RegisteredLimit, row.id)
+    announce(call.tx, call.cloud, "identity.registered_limit.deleted", row.id)
 
 
 def _demand_unused(call: Call, row: Any) -> None:
-    used = select(table_of(models.Limit).c.id).where(*_same(models.Limit, row._mapping))
+    used = select(table_of(models.Limit).c.id).where(*same_resource(models.Limit, row._mapping))
     if call.tx.first(used.limit(1)) is not None:
         raise Forbidden(
             f"Unable to update or delete registered limit {row.id} because there are project limits associated with"
@@ -137,27 +128,37 @@ class RegisteredLimit(IdentityResource, path="/registered_limits", one="register
 
 
 def create_limits(call: Call) -> Reply:
-    return Reply(201, {"limits": [_limit(call, one) for one in call.body["limits"]]})
+    wanted = [_wanted(call, one) for one in call.body["limits"]]
+    demand_fitting(call.tx, call.cloud, wanted)
+    return Reply(201, {"limits": [_add(call, values) for values in wanted]})
 
 
-def _limit(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+def _wanted(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    """All columns but the id. Raises BadRequest for what does not exist, Forbidden for what is not registered."""
     values = {"region_id": None, "description": None, "project_id": None, "domain_id": None, **given}
     if (values["project_id"] is None) == (values["domain_id"] is None):
         raise BadRequest("A limit is for a project or for a domain: give exactly one of project_id and domain_id.")
     _demand_place(call, values)
     owner_id, what = values["project_id"] or values["domain_id"], "project" if values["project_id"] else "domain"
     owner = call.tx.find(models.Project, owner_id)
-    if owner is None or owner.is_domain != (what == "domain"):
+    if owner is None or (what == "domain" and not owner.is_domain):
         raise BadRequest(f"Could not find {what}: {owner_id}.")
+    if owner.is_domain:
+        values |= {"project_id": None, "domain_id": owner_id}
     registered = select(table_of(models.RegisteredLimit).c.id)
-    if call.tx.first(registered.where(*_same(models.RegisteredLimit, values))) is None:
+    if call.tx.first(registered.where(*same_resource(models.RegisteredLimit, values))) is None:
         raise Forbidden("Unable to create a limit that has no corresponding registered limit. Register it first.")
+    return values
+
+
+def _add(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     column = table_of(models.Limit).c
-    own = column.project_id == owner_id if what == "project" else column.domain_id == owner_id
-    if call.tx.first(select(column.id).where(own, *_same(models.Limit, values))) is not None:
-        raise Conflict(f"Conflict occurred attempting to store limit - Duplicate entry: {given}.")
+    owner = [column[name] == values[name] for name in ("project_id", "domain_id")]
+    if call.tx.first(select(column.id).where(*owner, *same_resource(models.Limit, values))) is not None:
+        raise Conflict(f"Conflict occurred attempting to store limit - Duplicate entry: {values}.")
     limit_id = ids.new_hex_id()
     call.tx.insert(models.Limit, id=limit_id, **values)
+    announce(call.tx, call.cloud, "identity.limit.created", limit_id)
     return call.render([call.tx.get(models.Limit, limit_id)])[0]
 
 
@@ -184,16 +185,20 @@ def _target(call: Call) -> dict[str, Any]:
 def update_limit(call: Call) -> Any:
     row = needed(call)
     if call.body:
+        demand_fitting(call.tx, call.cloud, [{**row._mapping, **call.body}])
         call.tx.update(models.Limit, row.id, **call.body)
+        announce(call.tx, call.cloud, "identity.limit.updated", row.id)
     return call.tx.get(models.Limit, row.id)
 
 
 def delete_limit(call: Call) -> None:
-    call.tx.delete(models.Limit, needed(call).id)
+    row = needed(call)
+    call.tx.delete(models.Limit, row.id)
+    announce(call.tx, call.cloud, "identity.limit.deleted", row.id)
 
 
-def show_model(_call: Call) -> Reply:
-    return Reply(200, {"model": MODEL})
+def show_model(call: Call) -> Reply:
+    return Reply(200, {"model": shown_model(call.cloud[IdentityOptions])})
 
 
 class Limit(IdentityResource, path="/limits", one="limit", many="limits"):

@@ -33,7 +33,7 @@ def _regions_from(tx: Tx, region_id: str | None) -> list[str]:
     region = table_of(Region).c
     parents = {row.id: row.parent_region_id for row in tx.rows(select(region.id, region.parent_region_id))}
     found: list[str] = []
-    while region_id in parents and region_id not in found:
+    while region_id is not None and region_id in parents and region_id not in found:
         found.append(region_id)
         region_id = parents[region_id]
     return found

@@ -14,8 +14,9 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import duplicate, immutable
 from altostratus.services.identity.logic import access_rules, federation, oauth1, trusts
 from altostratus.services.identity.logic.changes import announce
-from altostratus.services.identity.logic.endpoint_groups import forget_projects
 from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids
+from altostratus.services.identity.logic.endpoint_groups import forget_projects
+from altostratus.services.identity.logic.limit_models import deepest_project
 from altostratus.services.identity.models import (
     ApplicationCredential,
     Credential,
@@ -219,10 +220,11 @@ def _demand_parent(tx: Tx, cloud: Cloud, values: dict[str, Any]) -> Row[Any]:
     disabled = [row.id for row in above if not row.enabled]
     if disabled:
         raise BadRequest(f"Cannot create a project in a branch containing a disabled project: {disabled[0]}.")
-    if len(above) > cloud[IdentityOptions].project_depth:
+    deepest = deepest_project(cloud[IdentityOptions])
+    if len(above) > deepest:
         raise Forbidden(
-            f"Max hierarchy depth reached for {parent.id} branch. Projects may be nested"
-            f" {cloud[IdentityOptions].project_depth} deep ([identity] project_depth)."
+            f"Max hierarchy depth reached for {parent.id} branch. Projects may be nested {deepest} deep"
+            " ([identity] project_depth and enforcement_model)."
         )
     return parent
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images: making, changing and removing their rows, and what the API shows of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -109,15 +110,15 @@ def demand_quota(tx: Tx, cloud: Cloud, project_id: str, wanted: dict[str, int]) 
         raise TooLarge(error.message) from error
 
 
-def count_images(tx: Tx, project_id: str) -> int:
+def count_images(tx: Tx, projects: Sequence[str]) -> int:
     image = table_of(ImageRow).c
-    return int(tx.scalar(select(func.count()).where(image.owner == project_id)))
+    return int(tx.scalar(select(func.count()).where(image.owner.in_(projects))))
 
 
-def total_size_mib(tx: Tx, project_id: str) -> int:
-    """MiB of stored data of a project, rounded down."""
+def total_size_mib(tx: Tx, projects: Sequence[str]) -> int:
+    """MiB of stored data of projects, rounded down."""
     image = table_of(ImageRow).c
-    return int(tx.scalar(select(func.coalesce(func.sum(image.size), 0)).where(image.owner == project_id))) >> 20
+    return int(tx.scalar(select(func.coalesce(func.sum(image.size), 0)).where(image.owner.in_(projects)))) >> 20
 
 
 def change(tx: Tx, image_id: str, **values: Any) -> None:

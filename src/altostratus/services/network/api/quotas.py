@@ -3,11 +3,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
-
-from altostratus.kernel.db import table_of
 from altostratus.kernel.policy import ADMIN
-from altostratus.kernel.quota import QuotaLimit
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
@@ -43,30 +39,33 @@ def project_target(call: Call) -> dict[str, Any]:
 
 def list_quotas(call: Call) -> Any:
     """The quotas of projects that have their own."""
-    row = table_of(QuotaLimit).c
-    projects = call.tx.scalars(
-        select(row.project_id).where(row.service == "network", row.project_id != "default").distinct()
-    )
     quotas = call.cloud.quotas("network")
-    found = [{**quotas.limits(call.tx, id), "project_id": id, "tenant_id": id} for id in sorted(projects)]
+    found = [
+        {**_known(quotas.limits(call.tx, id)), "project_id": id, "tenant_id": id} for id in quotas.projects(call.tx)
+    ]
     return Reply(200, {"quotas": found})
+
+
+def _known(limits: dict[str, int]) -> dict[str, int]:
+    """Without names that identity keeps limits for and this service does not count."""
+    return {resource.name: limits[resource.name] for resource in QUOTAS}
 
 
 def show_quota(call: Call) -> Any:
     """The limits of a project."""
-    return Reply(200, {"quota": call.cloud.quotas("network").limits(call.tx, call.params["id"])})
+    return Reply(200, {"quota": _known(call.cloud.quotas("network").limits(call.tx, call.params["id"]))})
 
 
 def show_default(call: Call) -> Any:
     """The limits of a project that has none of its own."""
-    return Reply(200, {"quota": call.cloud.quotas("network").defaults(call.tx)})
+    return Reply(200, {"quota": _known(call.cloud.quotas("network").defaults(call.tx))})
 
 
 def show_details(call: Call) -> Any:
     """The limits of a project and what it uses."""
     quotas = call.cloud.quotas("network")
     used = quotas.usage(call.tx, call.params["id"])
-    limits = quotas.limits(call.tx, call.params["id"])
+    limits = _known(quotas.limits(call.tx, call.params["id"]))
     details = {name: {"limit": limit, "used": used[name], "reserved": 0} for name, limit in limits.items()}
     return Reply(200, {"quota": details})
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is under quota, how it is counted, and upstream's status (409) for too much."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import bindparam, func, select
 
@@ -21,12 +21,13 @@ from altostratus.services.network.models import (
 )
 
 
-def _counted(model: type[Model]) -> Callable[[Tx, str], int]:
+def _counted(model: type[Model]) -> Callable[[Tx, Sequence[str]], int]:
     table = table_of(model)
-    counted = select(func.count()).select_from(table).where(table.c.project_id == bindparam("project"))
+    owned = table.c.project_id.in_(bindparam("projects", expanding=True))
+    counted = select(func.count()).select_from(table).where(owned)
 
-    def used(tx: Tx, project_id: str) -> int:
-        return int(tx.scalar(counted, {"project": project_id}))
+    def used(tx: Tx, projects: Sequence[str]) -> int:
+        return int(tx.scalar(counted, {"projects": projects}))
 
     return used
 
