@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from altostratus.services.identity.directory.directories import Directories
+from altostratus.services.identity.directory.fake import FakeDirectory
 from tests.services.identity.conftest import BASE, IdentityCloud
 from tests.services.identity.ldap.slapd import Slapd, group, options, person, why_not
 
@@ -20,10 +22,11 @@ class Corp:
     def __init__(self, cloud: IdentityCloud, **ldap: Any) -> None:
         self.cloud = cloud
         self.id = cloud.make("domains", "domain", name="corp")["id"]
+        self.ldap = ldap
         self.configure(**ldap)
 
     def configure(self, **ldap: Any) -> None:
-        config = {"identity": {"driver": "ldap"}, "ldap": {name: str(value) for name, value in ldap.items()}}
+        config = {"identity": {"driver": "ldap"}, "ldap": {"url": "ldap://127.0.0.1"} | ldap}
         answer = self.cloud.admin.put(f"{BASE}/domains/{self.id}/config", {"config": config})
         assert answer.status in (200, 201), answer.text
 
@@ -46,6 +49,15 @@ class Corp:
         return str(found["id"])
 
 
+def fill(directory: FakeDirectory) -> FakeDirectory:
+    """The same people as in PEOPLE."""
+    for name in ("ada", "bob", "carol"):
+        directory.add_user(name)
+    directory.add_group("staff", "ada", "bob")
+    directory.add_group("empty")
+    return directory
+
+
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     """For tests that change nothing in it."""
@@ -64,10 +76,27 @@ def server(tmp_path: Path) -> Iterator[Slapd]:
 
 
 @pytest.fixture
-def corp(cloud: IdentityCloud, shared_server: Slapd) -> Corp:
-    return Corp(cloud, **options(shared_server))
+def fake(cloud: IdentityCloud) -> FakeDirectory:
+    """The directory of every domain that has one."""
+    made = fill(FakeDirectory())
+    Directories.of(cloud.cloud).open = lambda options: made
+    return made
 
 
-@pytest.fixture
-def writable(cloud: IdentityCloud, server: Slapd) -> Corp:
-    return Corp(cloud, **options(server, **WRITABLE))
+@pytest.fixture(params=["fake", "slapd"])
+def corp(request: pytest.FixtureRequest, cloud: IdentityCloud) -> Corp:
+    """Nothing in its directory can be changed."""
+    if request.param == "slapd":
+        return Corp(cloud, **options(request.getfixturevalue("shared_server")))
+    request.getfixturevalue("fake")
+    return Corp(cloud)
+
+
+@pytest.fixture(params=["fake", "slapd"])
+def writable(request: pytest.FixtureRequest, cloud: IdentityCloud) -> Corp:
+    if request.param == "slapd":
+        return Corp(cloud, **options(request.getfixturevalue("server"), **WRITABLE))
+    request.getfixturevalue("fake").rights = {
+        (kind, right) for kind in ("user", "group") for right in ("create", "update", "delete")
+    }
+    return Corp(cloud)

@@ -8,6 +8,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api.declaring import IdentityResource, is_asked, simple_list
+from altostratus.services.identity.directory import looking
 from altostratus.services.identity.logic.assignment_lists import (
     Assignment,
     Names,
@@ -36,6 +37,13 @@ def _target(call: Call) -> dict[str, Any]:
 
 def list_role_assignments(call: Call) -> Reply:
     question = _question(call)
+    if question.effective:
+        looking.refresh_actors(call.cloud, question.user_id)
+    with call.cloud.db.read_in_turn() as call.tx:
+        return _list(call, question)
+
+
+def _list(call: Call, question: Question) -> Reply:
     if question.subtree:
         call.demand("identity:list_role_assignments_for_tree", _target(call))
         if question.project_id is None:
@@ -131,4 +139,4 @@ class RoleAssignment(IdentityResource, path="/role_assignments", many="role_assi
     """Who has which role where."""
 
     index = Op("GET", "", "identity:list_role_assignments", policies.LIST_READER, list_role_assignments,
-               target=_target)  # fmt: skip
+               tx="none", target=_target)  # fmt: skip

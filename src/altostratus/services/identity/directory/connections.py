@@ -16,7 +16,7 @@ from ldap3.core.exceptions import LDAPException
 from altostratus.kernel import clock, log
 from altostratus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 from altostratus.services.identity.directory.contract import DirectoryDown, SizedOut
-from altostratus.services.identity.directory.settings import LdapSettings, Server
+from altostratus.services.identity.directory.settings import SHORTEST_TIMEOUT_S, LdapSettings, Server
 
 T = TypeVar("T")
 Connection = Any  # ldap3 has no types
@@ -73,13 +73,18 @@ class Connections:
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[Connection], T]) -> T:
-        """The answer to a question that changes nothing: it is asked twice if a kept connection was dead."""
-        kept = self._take()
+        """The answer to a question that changes nothing: asked again if a kept connection proves dead at once."""
+        kept, started = self._take(), clock.monotonic()
         if kept is not None:
             try:
                 return self._give_back(kept, question(kept))
-            except (LDAPException, OSError):
+            except (LDAPException, OSError) as error:
                 _close(kept)
+                if clock.monotonic() - started >= SHORTEST_TIMEOUT_S:
+                    raise _down(self._settings, error) from None
+            except BaseException:
+                _close(kept)
+                raise
         return self.change(question)
 
     def change(self, question: Callable[[Connection], T]) -> T:

@@ -20,8 +20,8 @@ from altostratus.services.identity.logic import domain_config, domain_options
 from altostratus.services.identity.models import Project
 
 Options = Mapping[str, Any]
-_PAUSE_S = 5.0
-_TURN_S = 2.0
+# nobody asks for so long after a failure; nobody waits for a turn longer, nor when somebody has waited so long already
+_PAUSE_S, _TURN_S = 5.0, 1.0
 _BUSY = "The directory of this domain's users is busy. Try again in a moment."
 
 
@@ -33,6 +33,27 @@ class _Held:
         self.turns = threading.BoundedSemaphore(calls_at_once)
         self.rests_until = 0.0
         self.failure = ""
+        self._started: dict[int, float] = {}
+
+    def demand_awake(self) -> None:
+        """Raises DirectoryDown if waiting is of no use."""
+        if clock.monotonic() < self.rests_until:
+            raise DirectoryDown(self.failure)
+        oldest = min(list(self._started.values()), default=None)
+        if oldest is not None and clock.monotonic() - oldest > _TURN_S:
+            raise DirectoryDown(_BUSY)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if not self.turns.acquire(timeout=_TURN_S):
+            raise DirectoryDown(_BUSY)
+        me = threading.get_ident()
+        self._started[me] = clock.monotonic()
+        try:
+            yield
+        finally:
+            del self._started[me]
+            self.turns.release()
 
 
 class Directories:
@@ -73,17 +94,15 @@ class Directories:
     def asking(self, domain_id: str) -> Iterator[Directory]:
         """The domain's directory, in one's turn. Raises Unavailable. Never inside a transaction."""
         held = self._holding(domain_id)
-        if clock.monotonic() < held.rests_until:
-            raise DirectoryDown(held.failure)
-        if not held.turns.acquire(timeout=_TURN_S):
-            raise DirectoryDown(_BUSY)
-        try:
-            yield held.directory
-        except DirectoryDown as error:
-            held.rests_until, held.failure = clock.monotonic() + _PAUSE_S, error.message
-            raise
-        finally:
-            held.turns.release()
+        held.demand_awake()
+        with held.turn():
+            # while we waited, others may have learnt that it is down
+            held.demand_awake()
+            try:
+                yield held.directory
+            except DirectoryDown as error:
+                held.rests_until, held.failure = clock.monotonic() + _PAUSE_S, error.message
+                raise
 
     def _holding(self, domain_id: str) -> _Held:
         with self._cloud.db.read() as tx:

@@ -23,10 +23,11 @@ from altostratus.services.identity.directory.contract import (
 from altostratus.services.identity.directory.directories import Directories
 from altostratus.services.identity.logic import login, mirror
 from altostratus.services.identity.logic.login import LoginError
-from altostratus.services.identity.models import IdMapping, User
+from altostratus.services.identity.models import IdMapping, RoleAssignment, User
 
 _log = log.get("identity.directory")
 _IDS_AT_ONCE = 50
+_MOST_GROUPS = 100
 
 
 # logging in
@@ -113,15 +114,23 @@ def keep_fresh(cloud: Cloud, user_id: str, *, may_be_dead: bool) -> None:
 
 def refresh(cloud: Cloud, kind: EntityKind, identifier: str) -> bool:
     """Look at a user or group again, if it is a directory's. False if the directory does not have it any more."""
-    with cloud.db.read() as tx:
-        mapping = mirror.find_mapping(tx, kind, identifier)
+    mapping = _mapping_in_use(cloud, kind, identifier)
     if mapping is None:
         return True
     if not Directories.of(cloud).has(mapping.domain_id):
-        with cloud.db.write() as tx:
-            mirror.mark_gone(tx, cloud, kind, [identifier])
         return False
     return identifier in (refresh_users if kind == "user" else _refresh_groups)(cloud, mapping.domain_id, [mapping])
+
+
+def _mapping_in_use(cloud: Cloud, kind: EntityKind, identifier: str) -> Row[Any] | None:
+    """None for what is our own. With its domain's directory everything in it is gone."""
+    with cloud.db.read() as tx:
+        mapping = mirror.find_mapping(tx, kind, identifier)
+    if mapping is None or mapping.gone_at is not None or Directories.of(cloud).has(mapping.domain_id):
+        return mapping
+    with cloud.db.write() as tx:
+        mirror.mark_gone(tx, cloud, kind, [identifier])
+        return mirror.find_mapping(tx, kind, identifier)
 
 
 def refresh_users(cloud: Cloud, domain_id: str, mappings: Sequence[Row[Any]]) -> set[str]:
@@ -154,10 +163,9 @@ def _refresh_groups(cloud: Cloud, domain_id: str, mappings: Sequence[Row[Any]]) 
 
 def refresh_members(cloud: Cloud, group_id: str) -> bool:
     """The members of a directory's group, as far as the limit goes. False if there is no such group any more."""
-    with cloud.db.read() as tx:
-        mapping = mirror.find_mapping(tx, "group", group_id)
-    if mapping is None:
-        return True
+    mapping = _mapping_in_use(cloud, "group", group_id)
+    if mapping is None or mapping.gone_at is not None:
+        return mapping is None
     moment, domain_id = clock.now(), mapping.domain_id
     with Directories.of(cloud).asking(domain_id) as directory:
         groups = directory.groups_by_id([mapping.local_id])
@@ -170,6 +178,25 @@ def refresh_members(cloud: Cloud, group_id: str) -> bool:
         users = mirror.store(tx, cloud, domain_id, "user", members.entries, moment=moment)
         mirror.store_members_of(tx, cloud, group_id, users, whole=members.whole)
     return True
+
+
+def refresh_actors(cloud: Cloud, user_id: str | None) -> None:
+    """Before effective roles are listed: who is in the directories' groups that have roles, or which the user is in.
+
+    Best effort: a list of the whole cloud does not fail because one directory is down.
+    """
+    assignment, mapping = table_of(RoleAssignment).c, table_of(IdMapping).c
+    granted = select(assignment.actor_id).where(assignment.actor_kind == "group")
+    with cloud.db.read() as tx:
+        groups = select(mapping.public_id).where(mapping.kind == "group", mapping.public_id.in_(granted))
+        group_ids = [] if user_id else tx.scalars(groups.limit(_MOST_GROUPS))
+    try:
+        if user_id:
+            refresh(cloud, "user", user_id)
+        for group_id in group_ids:
+            refresh_members(cloud, group_id)
+    except Unavailable as error:
+        _log.warning("groups of directories were not looked at: %s", error)
 
 
 @dataclass(frozen=True, slots=True)

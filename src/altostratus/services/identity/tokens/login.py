@@ -86,6 +86,8 @@ def make_token(cloud: Cloud, attempt: Attempt) -> tuple[str, Entry]:
     with cloud.db.read() as tx:
         attempt.trust = attempt.trust or _trust(tx, attempt)
         scope = _scope(tx, attempt)
+    if attempt.trust is not None:
+        looking.keep_fresh(cloud, attempt.trust.trustor_user_id, may_be_dead=False)
     expires_at = _whole_second(clock.after(cloud[IdentityOptions].token_lifetime_s))
     if parent is not None:
         expires_at = min(expires_at, parent.state.claims.expires_at)
