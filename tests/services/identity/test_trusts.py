@@ -7,6 +7,7 @@ import pytest
 
 from altostratus.kernel import clock
 from altostratus.services.identity.models import Trust
+from altostratus.services.identity.reconcilers.trusts import prune
 from tests.services.identity.conftest import BASE, project
 
 TRUSTS = f"{BASE}/OS-TRUST/trusts"
@@ -349,3 +350,25 @@ def test_roles_of_a_domain_can_be_passed_on_for_what_they_imply(cloud, people):
 def trusts_left(cloud):
     with cloud.cloud.db.read() as tx:
         return tx.rows(Trust.__table__.select())
+
+
+def test_what_is_used_up_can_be_thrown_away(cloud, people):
+    trust = people.trust(remaining_uses=1)
+    people.client(trust)
+    path = f"{TRUSTS}/{trust['id']}"
+    assert people.ann.get(path).status == 404
+    assert people.ben.delete(path).status == 403
+    assert people.ann.delete(path).status == 204
+    assert not trusts_left(cloud)
+
+
+def test_what_ended_long_ago_is_forgotten(cloud, people):
+    people.trust()
+    with clock.frozen(clock.unix()) as advance:
+        ended = people.trust(expires_at=clock.after(100)[:19])
+        advance(3600)
+        prune(cloud.cloud)
+        assert ended["id"] in {row.id for row in trusts_left(cloud)}
+        advance(3 * 86_400)
+        prune(cloud.cloud)
+        assert [row.expires_at for row in trusts_left(cloud)] == [None]

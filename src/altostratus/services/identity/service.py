@@ -13,9 +13,10 @@ from altostratus.services.identity.api import (
     domains,
     ec2_credentials,
     ec2_tokens,
+    endpoint_groups,
     federation,
     federation_login,
-    endpoint_groups,
+    federation_saml,
     groups,
     limits,
     oauth1,
@@ -36,9 +37,12 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import envelope
 from altostratus.services.identity.federation.config import FederationOptions
 from altostratus.services.identity.policies import RULES
-from altostratus.services.identity.reconcilers.oauth1 import PRUNE_OAUTH
 from altostratus.services.identity.reconcilers.directories import FORGET_DIRECTORY_USERS, REFRESH_DIRECTORY_USERS
+from altostratus.services.identity.reconcilers.keys import KEEP_KEYS
+from altostratus.services.identity.reconcilers.memberships import EXPIRE_MEMBERSHIPS
+from altostratus.services.identity.reconcilers.oauth1 import PRUNE_OAUTH
 from altostratus.services.identity.reconcilers.revocations import PRUNE_REVOCATIONS
+from altostratus.services.identity.reconcilers.trusts import PRUNE_TRUSTS
 
 SERVICE = Service(
     type="identity",
@@ -107,8 +111,18 @@ SERVICE = Service(
         federation_login.FederatedLogin,
         federation_login.ProtocolSignOn,
         federation_login.ProviderSignOn,
+        federation_saml.SamlAssertion,
+        federation_saml.SamlMetadata,
     ),
     rules=RULES,
     options=(IdentityOptions, FederationOptions),
-    reconcilers=(PRUNE_REVOCATIONS, PRUNE_OAUTH, REFRESH_DIRECTORY_USERS, FORGET_DIRECTORY_USERS),
+    reconcilers=(
+        PRUNE_REVOCATIONS,
+        PRUNE_TRUSTS,
+        PRUNE_OAUTH,
+        KEEP_KEYS,
+        REFRESH_DIRECTORY_USERS,
+        FORGET_DIRECTORY_USERS,
+        EXPIRE_MEMBERSHIPS,
+    ),
 )

@@ -41,6 +41,14 @@ def _target(call: Call) -> dict[str, Any]:
     return flat("trust", call.row)
 
 
+def _target_of_deletion(call: Call) -> dict[str, Any]:
+    """One that has ended, or is used up, can still be thrown away."""
+    call.row = call.tx.find(models.Trust, call.params["trust_id"])
+    if call.row is None:
+        raise not_found("trust", call.params["trust_id"])
+    return flat("trust", call.row)
+
+
 def list_trusts(call: Call) -> Reply:
     """All, or those of a trustor or trustee: whoever is named is what the policy is asked about."""
     asked = [(rule, name, user_id) for name, rule in _PERSON.items() for user_id in call.query.get(name, [])]
@@ -143,7 +151,7 @@ class Trust(IdentityResource, path="/OS-TRUST/trusts", one="trust", many="trusts
     create = Create("identity:create_trust", policies.TRUSTOR, create_trust, target=body_target("trust"))
     show = Show("identity:get_trust", policies.TRUST_READER, show_trust, path="/{trust_id}", target=_target)
     delete = Delete("identity:delete_trust", policies.ADMIN_OR_TRUSTOR, delete_trust, path="/{trust_id}",
-                    target=_target)  # fmt: skip
+                    target=_target_of_deletion)  # fmt: skip
     list_roles = Op("GET", "/{trust_id}/roles", "identity:list_roles_for_trust", policies.TRUST_READER,
                     list_trust_roles, target=_target)  # fmt: skip
     show_role = Op("GET", "/{trust_id}/roles/{role_id}", "identity:get_role_for_trust", policies.TRUST_READER,
