@@ -9,7 +9,7 @@ from falcon import testing
 from tests.services.identity.conftest import BASE, IdentityCloud, cheap_hashes
 
 BODY = {"auth": {"identity": {"methods": ["external"], "external": {}}}}
-HEADER = "X-Remote-User"
+HEADER = "RemoteUser"
 
 
 @pytest.fixture

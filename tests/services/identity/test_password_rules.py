@@ -334,7 +334,13 @@ def test_a_password_taken_away(make_cloud):
 
 
 @pytest.mark.parametrize(
-    "line", ['password_regex = "["', "lockout_failure_attempts = -1", 'external_proxies = ["everywhere"]']
+    "line",
+    [
+        'password_regex = "["',
+        "lockout_failure_attempts = -1",
+        'external_proxies = ["everywhere"]',
+        'external_user_header = "X-Remote-User"',
+    ],
 )
 def test_rules_that_cannot_be(tmp_path, line):
     path = tmp_path / "altostratus.toml"

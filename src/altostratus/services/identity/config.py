@@ -80,8 +80,11 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
     ] = 900
     external_user_header: Annotated[
         str,
+        # letters and digits only: a dash has a second spelling, the underscore, that a proxy may forget to take out
         Meta(
-            description="header in which a web server in front names whom it has logged in; empty: no method external"
+            description="header, such as RemoteUser, in which a web server in front names whom it has logged in;"
+            " letters and digits only; empty: no method external",
+            pattern="^[A-Za-z0-9]*$",
         ),
     ] = ""
     external_proxies: Annotated[
