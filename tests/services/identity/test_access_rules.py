@@ -94,6 +94,7 @@ def test_rules_are_reused_by_id_or_by_being_the_same(owner):
         {"path": "/", "method": "OPTIONS", "service": "identity"},
         {"path": "/", "method": "GET"},
         {"path": "/", "method": "GET", "service": ""},
+        {"path": "/", "method": "GET", "service": "block storage"},
         {"id": "nothing"},
         {},
         "GET /",

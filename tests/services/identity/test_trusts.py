@@ -372,3 +372,12 @@ def test_what_ended_long_ago_is_forgotten(cloud, people):
         advance(3 * 86_400)
         prune(cloud.cloud)
         assert [row.expires_at for row in trusts_left(cloud)] == [None]
+
+
+def test_a_list_of_trusts_costs_a_constant_number_of_queries(cloud, people):
+    people.trust()
+    path = f"{TRUSTS}?trustor_user_id={people.ids['ann']}"
+    one = cloud.count_queries(lambda: people.ann.get(path))
+    for _ in range(5):
+        people.trust()
+    assert cloud.count_queries(lambda: people.ann.get(path)) == one

@@ -42,7 +42,7 @@ _RULE: dict[str, Any] = {
     "properties": {
         "id": {"type": "string", "minLength": 1, "maxLength": 64},
         "path": {"type": "string", "pattern": "^/", "maxLength": 225},
-        "service": {"type": "string", "minLength": 1, "maxLength": 64},
+        "service": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9-]+$"},
         "method": {"enum": ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]},
     },
     "anyOf": [{"required": ["id"]}, {"required": ["path", "method", "service"]}],
