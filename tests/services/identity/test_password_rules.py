@@ -9,6 +9,7 @@ import pytest
 from altostratus.kernel import clock
 from altostratus.kernel.config import ConfigError, load
 from altostratus.kernel.db import counting_queries, table_of
+from altostratus.kernel.events import EventRow
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.models import FormerPassword, User
 from altostratus.services.identity.tokens import passwords
@@ -339,6 +340,9 @@ def test_a_password_taken_away(make_cloud):
         'password_regex = "["',
         "lockout_failure_attempts = -1",
         'external_proxies = ["everywhere"]',
+        'report_invalid_password_hash = ["event"]',
+        'invalid_password_hash_function = "rot13"',
+        'invalid_password_hash_function = "shake_128"',
         'external_user_header = "X-Remote-User"',
     ],
 )
@@ -347,3 +351,19 @@ def test_rules_that_cannot_be(tmp_path, line):
     path.write_text(f"[identity]\n{line}\n")
     with pytest.raises(ConfigError, match="identity"):
         load(path, [IdentityOptions])
+
+
+def test_clues_to_wrong_passwords(make_cloud):
+    rules = {"report_invalid_password_hash": ["event"], "invalid_password_hash_secret_key": "0123456789abcdef"}
+    with make_cloud(**rules, invalid_password_hash_max_chars=7) as (cloud, _):
+        user = cloud.make_user()["id"]
+        for name, password in (("john", "wrong"), ("john", "wrong"), ("john", "other"), ("nobody", "wrong")):
+            assert cloud.log_in(name, password).status == 401
+        assert cloud.log_in("john", "secret").status == 201
+        with cloud.cloud.db.read() as tx:
+            events = tx.rows(table_of(EventRow).select())
+        told = [event.payload for event in events if event.event_type == "identity.authenticate"]
+        assert [one["initiator"]["user_id"] for one in told] == [user, user, user, None]
+        clues = [one["attachments"][0]["content"] for one in told]
+        assert clues[0] == clues[1] == clues[3] != clues[2] and {len(clue) for clue in clues} == {7}
+        assert "wrong" not in str(told)

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `[identity]` section."""
 
+import hmac
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from altostratus.kernel.config import Meta, Section
 from altostratus.services.identity.logic import domain_options
+
+_SHORTEST_KEY = 16
 
 
 class PasswordRules(Section, frozen=True, kw_only=True):
     """What upstream has in `[security_compliance]`, `[totp]` and `[receipt]`, under the same names; 0 is off.
 
-    `__post_init__` raises ValueError for a password_regex that is none.
+    `__post_init__` raises ValueError for a password_regex that is none, and for hashes without function or key.
     """
 
     lockout_failure_attempts: Annotated[
@@ -40,6 +43,19 @@ class PasswordRules(Section, frozen=True, kw_only=True):
     change_password_upon_first_use: Annotated[
         bool, Meta(description="a password that an administrator has set must be changed before anything else")
     ] = False
+    report_invalid_password_hash: Annotated[
+        list[Literal["event"]],
+        Meta(description='["event"]: events of refused logins carry a piece of the wrong password\'s keyed hash'),
+    ] = []
+    invalid_password_hash_secret_key: Annotated[
+        str, Meta(description="key of those hashes, 16 bytes or more, the same for all processes of the cloud")
+    ] = ""
+    invalid_password_hash_function: Annotated[
+        str, Meta(description="hash function of those hashes, by its name in Python's hashlib")
+    ] = "sha256"
+    invalid_password_hash_max_chars: Annotated[
+        int, Meta(description="how much of the hash is told; 0: all of it", ge=0)
+    ] = 5
     included_previous_windows: Annotated[
         int, Meta(description="former 30-second windows whose TOTP passcode is still taken", ge=0, le=10)
     ] = 1
@@ -52,6 +68,13 @@ class PasswordRules(Section, frozen=True, kw_only=True):
             re.compile(self.password_regex)
         except re.error as error:
             raise ValueError(f"password_regex is not a regular expression: {error}") from None
+        try:
+            hmac.digest(b"key", b"", self.invalid_password_hash_function)
+        except (ValueError, TypeError):
+            words = f"{self.invalid_password_hash_function} is no hash function; write sha256 or sha512"
+            raise ValueError(f"invalid_password_hash_function: {words}") from None
+        if self.report_invalid_password_hash and len(self.invalid_password_hash_secret_key) < _SHORTEST_KEY:
+            raise ValueError(f"invalid_password_hash_secret_key must have {_SHORTEST_KEY} characters at least")
 
 
 class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity"):

@@ -4,7 +4,9 @@
 Upstream's meaning of `[security_compliance]`; hashes are compared by the caller, outside transactions.
 """
 
+import hmac
 import re
+from base64 import b64encode
 from typing import Any
 
 from sqlalchemy import func, select
@@ -42,6 +44,20 @@ def demand_own_choice(rules: PasswordRules, user: Row[Any]) -> None:
             f" password, it must be used for {days} day(s) before it can be changed. Please try again in"
             f" {int(left_s // _DAY_S)} day(s) or contact your administrator to reset your password."
         )
+
+
+def clue_to(rules: PasswordRules, wrong: str) -> str | None:
+    """A piece of the keyed hash of a wrong password: who tries one password for ever is not who tries many.
+
+    None unless the operator wants it told.
+    """
+    if not rules.report_invalid_password_hash:
+        return None
+    made = hmac.digest(
+        rules.invalid_password_hash_secret_key.encode(), wrong.encode(), rules.invalid_password_hash_function
+    )
+    text = b64encode(made).decode().rstrip("=")
+    return text[: rules.invalid_password_hash_max_chars or None]
 
 
 def is_expired(user: Row[Any]) -> bool:
