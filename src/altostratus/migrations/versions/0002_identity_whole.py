@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("idp_id", sa.String(length=255), nullable=False),
         sa.Column("protocol_id", sa.String(length=255), nullable=False),
         sa.Column("unique_id", sa.String(length=255), nullable=False),
+        sa.Column("display_name", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("user_id", "idp_id", "protocol_id", "unique_id"),
         sa.UniqueConstraint("idp_id", "protocol_id", "unique_id", name="uq_federated_users"),
     )
@@ -94,6 +95,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("id_mappings", schema=None) as batch_op:
         batch_op.create_index("ix_id_mappings_domain", ["domain_id", "kind"], unique=False)
+        batch_op.create_index(batch_op.f("ix_id_mappings_gone_at"), ["gone_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_id_mappings_watched_until"), ["watched_until"], unique=False)
 
     op.create_table(

@@ -328,3 +328,40 @@ def test_service_providers_are_shown_in_tokens_while_they_are_enabled(cloud):
     assert shown() == [{"id": "beta", "auth_url": "https://b/a", "sp_url": "https://b/s"}]
     cloud.admin.patch(f"{FED}/service_providers/beta", {"service_provider": {"enabled": False}})
     assert shown() is None
+
+
+def test_users_show_who_vouches_for_them_and_are_found_by_it(cloud, provider):
+    _, shown = enter(cloud, provider)
+    user = cloud.admin.get(f"{BASE}/users/{shown['user']['id']}").json["user"]
+    assert user["federated"] == [{"idp_id": "acme", "protocols": [{"protocol_id": "openid", "unique_id": "jane"}]}]
+    for query, count in (("idp_id=acme", 1), ("protocol_id=openid&unique_id=jane", 1), ("unique_id=joe", 0)):
+        assert len(cloud.admin.get(f"{BASE}/users?{query}").json["users"]) == count
+    assert "federated" not in cloud.admin.get(f"{BASE}/users?name=demo").json["users"][0]
+
+
+def test_an_administrator_says_who_vouches_for_a_user(cloud, provider):
+    way = {"idp_id": "acme", "protocols": [{"protocol_id": "openid", "unique_id": "jane"}]}
+    made = cloud.make_user("j.doe", federated=[way])
+    assert made["federated"] == [way]
+    _, shown = enter(cloud, provider)
+    assert shown["user"]["id"] == made["id"] and shown["user"]["name"] == "j.doe", "and keeps the own name"
+    body = {"user": {"name": "other", "federated": [way]}}
+    assert cloud.admin.post(f"{BASE}/users", body).status == 409
+    body["user"]["federated"] = [{"idp_id": "nobody", "protocols": way["protocols"]}]
+    assert cloud.admin.post(f"{BASE}/users", body).status == 400
+    assert cloud.admin.get(f"{BASE}/users?name=other").json["users"] == []
+    changed = cloud.admin.patch(f"{BASE}/users/{made['id']}", {"user": {"federated": []}})
+    assert "federated" not in changed.json["user"]
+
+
+def test_groups_for_a_time_say_when_they_end(make_cloud, provider):
+    cloud = make_cloud(provider.issuer, default_authorization_ttl=60)
+    cloud.set_up()
+    cloud.make_group("devs")
+    own = cloud.make_group("own")
+    _, shown = enter(cloud, provider, groups=GROUPS)
+    user_id = shown["user"]["id"]
+    cloud.admin.put(f"{BASE}/groups/{own['id']}/users/{user_id}")
+    listed = {one["name"]: one for one in cloud.admin.get(f"{BASE}/users/{user_id}/groups").json["groups"]}
+    assert set(listed) == {"devs", "own"}
+    assert "membership_expires_at" not in listed["own"] and listed["devs"]["membership_expires_at"].endswith("Z")

@@ -128,7 +128,9 @@ def _kind(call: Call) -> EntityKind:
 
 def _values(call: Call) -> dict[str, Any]:
     """What a directory may take. Raises BadRequest for what has no place there."""
-    values = {name: value for name, value in call.body.items() if name not in ("password", "options")}
+    values = {name: value for name, value in call.body.items() if name not in ("password", "options", "federated")}
+    if call.body.get("federated"):
+        raise BadRequest("Users of a directory are vouched for by it alone; leave federated out.")
     if call.body.get("options"):
         raise BadRequest("Users of a directory have no options; its own rules hold for them.")
     extra = extra_members(call)

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.resource.call import Call
-from altostratus.kernel.resource.fields import Id, Text
+from altostratus.kernel.resource.fields import MISSING, Computed, Id, Text
 from altostratus.kernel.resource.operations import Create, Delete, List, Reply, Show, Update
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api import directories
@@ -19,6 +20,7 @@ from altostratus.services.identity.api.declaring import (
     extra_members,
     list_reply,
 )
+from altostratus.services.identity.api.federated_users import expiring_groups, with_ends
 from altostratus.services.identity.api.targets import (
     body_target,
     domain_of_body,
@@ -115,11 +117,14 @@ def list_user_groups(call: Call) -> Reply:
     group, member = table_of(models.Group), table_of(models.GroupMember).c
     mine = select(member.group_id).where(member.user_id == call.row.id)
     with call.cloud.db.read_in_turn() as call.tx:
-        return list_reply(call, select(group).where(group.c.id.in_(mine)))
+        mine_too = expiring_groups(call.row.id)
+        return list_reply(call, select(group).where(group.c.id.in_(mine) | group.c.id.in_(mine_too)))
 
 
 class UserGroup(GroupFields, path="/users/{user_id}/groups"):
     """A group that a user is in."""
 
+    load = with_ends
+    membership_expires_at = Computed(lambda group, call: clock.iso_micro_z(group["ends_at"]) or MISSING)
     index = List("identity:list_groups_for_user", policies.USER_GROUPS, list_user_groups,
                  tx="none", target=row_target("user", models.User, "user_id"))  # fmt: skip

@@ -25,6 +25,7 @@ from altostratus.services.identity.api.declaring import (
     list_reply,
     merged_options,
 )
+from altostratus.services.identity.api.federated_users import Federated, voucher_conditions, with_vouchers
 from altostratus.services.identity.api.targets import (
     body_target,
     domain_of_body,
@@ -37,6 +38,7 @@ from altostratus.services.identity.directory import changing, looking
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import accounts, password_rules, people
 from altostratus.services.identity.logic.login import LoginError
+from altostratus.services.identity.logic.shadow_users import set_vouchers
 from altostratus.services.identity.tokens import passwords
 from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED
 from altostratus.services.identity.tokens.proof import prove_password
@@ -56,6 +58,7 @@ class UserFields(IdentityResource, one="user", many="users"):
     """What a user looks like, wherever users are listed."""
 
     row = models.User
+    load = with_vouchers
     id = Id("rs")
     name = Name(required=True)
     domain_id = Text(1, 64, "crufs")
@@ -78,11 +81,13 @@ class UserFields(IdentityResource, one="user", many="users"):
         },
     )
     password_expires_at = Object("r", form=clock.iso_micro_z)
+    federated = Federated()
     links = Links("/users")
 
 
 def list_users(call: Call) -> Reply:
-    return directories.list_all(call, "user", select(table_of(models.User)).where(*expiry_conditions(call)))
+    conditions = expiry_conditions(call) + voucher_conditions(call)
+    return directories.list_all(call, "user", select(table_of(models.User)).where(*conditions))
 
 
 def expiry_conditions(call: Call) -> list[Any]:
@@ -114,6 +119,7 @@ def create_user(call: Call) -> Reply:
     values["options"] = merged_options({}, values["options"])
     with call.cloud.db.write() as call.tx:
         row = people.create_user(call.tx, call.cloud, values)
+        set_vouchers(call.tx, row.id, call.body.get("federated", []))
         return Reply(201, {"user": call.render([row])[0]})
 
 
@@ -131,13 +137,15 @@ def update_user(call: Call) -> Reply:
             values["extra"] = row.extra | values["extra"]
         if "options" in values:
             values["options"] = merged_options(row.options, values["options"])
+        if "federated" in call.body:
+            set_vouchers(call.tx, row.id, call.body["federated"])
         row = people.update_user(call.tx, call.cloud, row, values)
         return Reply(200, {"user": call.render([row])[0]})
 
 
 def _columns(call: Call) -> dict[str, Any]:
     """The body as columns; the password is hashed here, outside any transaction."""
-    values = {name: value for name, value in call.body.items() if name != "password"}
+    values = {name: value for name, value in call.body.items() if name not in ("password", "federated")}
     if "password" in call.body:
         password = call.body["password"]
         if password is not None:

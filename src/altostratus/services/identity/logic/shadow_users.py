@@ -15,14 +15,22 @@ from sqlalchemy import select
 from altostratus.kernel import clock, ids, log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.kernel.errors import ApiError
+from altostratus.kernel.errors import ApiError, BadRequest, Conflict
 from altostratus.services.identity.federation.mapping import GroupName, Mapped, MappedProject
 from altostratus.services.identity.logic import login, people, projects
 from altostratus.services.identity.logic.assignments import Place, grant
 from altostratus.services.identity.logic.changes import announce, void_cached_tokens
 from altostratus.services.identity.logic.federation import membership_end
 from altostratus.services.identity.logic.login import LoginError
-from altostratus.services.identity.models import ExpiringMember, FederatedUser, Group, Project, Role, User
+from altostratus.services.identity.models import (
+    ExpiringMember,
+    FederatedUser,
+    FederationProtocol,
+    Group,
+    Project,
+    Role,
+    User,
+)
 
 _log = log.get("identity")
 
@@ -54,7 +62,7 @@ def shadow_user(tx: Tx, cloud: Cloud, voucher: Voucher, mapped: Mapped) -> tuple
     if known is None:
         user = _create(tx, cloud, voucher, mapped)
     else:
-        user = _freshen(tx, cloud, tx.get(User, known.user_id), voucher, mapped)
+        user = _freshen(tx, cloud, known, voucher, mapped)
     group_ids = _existing_groups(tx, mapped)
     _set_memberships(tx, cloud, user.id, voucher.idp, group_ids)
     try:
@@ -62,6 +70,33 @@ def shadow_user(tx: Tx, cloud: Cloud, voucher: Voucher, mapped: Mapped) -> tuple
     except ApiError as error:
         raise LoginError(f"the mapping's projects cannot be made: {error.message}") from None
     return user, group_ids
+
+
+def vouchers_of(tx: Tx, user_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """By user: `[{"idp_id", "protocols": [{"protocol_id", "unique_id"}]}]`, in one query."""
+    federated = table_of(FederatedUser)
+    statement = select(federated).where(federated.c.user_id.in_(list(user_ids)))
+    found: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for row in tx.rows(statement.order_by(federated.c.idp_id, federated.c.protocol_id, federated.c.unique_id)):
+        ways = found.setdefault(row.user_id, {}).setdefault(row.idp_id, [])
+        ways.append({"protocol_id": row.protocol_id, "unique_id": row.unique_id})
+    return {
+        user_id: [{"idp_id": idp_id, "protocols": ways} for idp_id, ways in by_idp.items()]
+        for user_id, by_idp in found.items()
+    }
+
+
+def set_vouchers(tx: Tx, user_id: str, given: list[dict[str, Any]]) -> None:
+    """Who may vouch for a user, as an administrator says. Raises BadRequest or Conflict."""
+    ways = {(one["idp_id"], way["protocol_id"], way["unique_id"]) for one in given for way in one["protocols"]}
+    federated = table_of(FederatedUser).c
+    tx.delete_where(FederatedUser, federated.user_id == user_id)
+    for idp_id, protocol_id, unique_id in sorted(ways):
+        if tx.find(FederationProtocol, idp_id, protocol_id) is None:
+            raise BadRequest(f"Identity provider {idp_id} has no protocol {protocol_id}. Create it first.")
+        if tx.find(FederatedUser, idp_id=idp_id, protocol_id=protocol_id, unique_id=unique_id) is not None:
+            raise Conflict(f"{unique_id} of identity provider {idp_id} is another user here already.")
+        tx.insert(FederatedUser, user_id=user_id, idp_id=idp_id, protocol_id=protocol_id, unique_id=unique_id)
 
 
 def find_domain(tx: Tx, named: dict[str, str] | None, default_id: str) -> str:
@@ -95,16 +130,18 @@ def _create(tx: Tx, cloud: Cloud, voucher: Voucher, mapped: Mapped) -> Row[Any]:
     tx.insert(
         FederatedUser,
         user_id=user_id, idp_id=voucher.idp.id, protocol_id=voucher.protocol_id, unique_id=voucher.unique_id,
+        display_name=voucher.name,
     )  # fmt: skip
     announce(tx, cloud, "identity.user.created", user_id)
     return tx.get(User, user_id)
 
 
-def _freshen(tx: Tx, cloud: Cloud, user: Row[Any], voucher: Voucher, mapped: Mapped) -> Row[Any]:
+def _freshen(tx: Tx, cloud: Cloud, known: Row[Any], voucher: Voucher, mapped: Mapped) -> Row[Any]:
+    user = tx.get(User, known.user_id)
     changed: dict[str, Any] = {}
-    name = _free_name(tx, user.domain_id, voucher, user.id)
-    if name != user.name:
-        changed["name"] = name
+    if known.display_name not in (None, voucher.name):
+        changed["name"] = _free_name(tx, user.domain_id, voucher, user.id)
+        tx.update(FederatedUser, user.id, known.idp_id, known.protocol_id, known.unique_id, display_name=voucher.name)
     email = mapped.user.get("email")
     if email and user.extra.get("email") != email:
         changed["extra"] = {**user.extra, "email": email}

@@ -55,7 +55,10 @@ class ServiceProvider(Model):
 
 
 class FederatedUser(Model):
-    """`unique_id` is what the identity provider calls the user."""
+    """`unique_id` is what the identity provider calls the user.
+
+    `display_name` is what it last named a user who was made at a login; None for users who were here before.
+    """
 
     __tablename__ = "federated_users"
     __table_args__ = (
@@ -66,6 +69,7 @@ class FederatedUser(Model):
     idp_id: Mapped[str] = mapped_column(primary_key=True)
     protocol_id: Mapped[str] = mapped_column(primary_key=True)
     unique_id: Mapped[str] = mapped_column(primary_key=True)
+    display_name: Mapped[str | None] = mapped_column(default=None)
 
 
 class ExpiringMember(Model):
