@@ -15,6 +15,7 @@ from altostratus.kernel.jobs import Jobs
 from altostratus.kernel.policy import Policy
 from altostratus.kernel.quota import LimitSource, QuotaOptions, Quotas
 from altostratus.kernel.resource.service import Service
+from altostratus.kernel.together import WritesTogether
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.public import UnifiedLimits
 
@@ -37,6 +38,7 @@ def assemble(
     cloud = Cloud(db, bus, settings or Settings())
     cloud.desired = Desired(db)
     cloud.events = Events(db)
+    cloud.add_part(WritesTogether, WritesTogether(db))
     cloud.jobs = Jobs(db, cloud.desired, cloud, workers=job_workers)
     for service in services:
         policy = Policy(service.declared_rules(), policy_places.of(service) if policy_places else ())

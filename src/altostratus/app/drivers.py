@@ -9,12 +9,15 @@ from altostratus.app.privileges import control_identity, guest_identity
 from altostratus.contracts.host_api import Agent, HostApi
 from altostratus.contracts.hypervisor import Hypervisor
 from altostratus.contracts.network import NetworkDriver, PhysicalNetwork
+from altostratus.contracts.object_store import ObjectStore
 from altostratus.contracts.volume import VolumeDriver
 from altostratus.drivers.hypervisor.fake import FakeConfig, FakeHypervisor
 from altostratus.drivers.hypervisor.qemu import QemuConfig, QemuHypervisor
 from altostratus.drivers.network.fake import FakeNetworkDriver
 from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
 from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
+from altostratus.drivers.object_store.embedded import EmbeddedStore
+from altostratus.drivers.object_store.fake import FakeObjectStore
 from altostratus.drivers.volume.fake import FakeVolumeDriver
 from altostratus.drivers.volume.file import FileVolumeDriver
 
@@ -59,6 +62,10 @@ def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDri
     if options.volume == "fake":
         return [FakeVolumeDriver()]
     return [FileVolumeDriver(str(paths.volumes), "file", owner=guest_identity(options))]
+
+
+def create_object_store(options: CloudOptions, paths: Paths) -> ObjectStore:
+    return FakeObjectStore() if options.objects == "fake" else EmbeddedStore(paths.objects)
 
 
 def create_agents(options: CloudOptions, paths: Paths, host: str, api: HostApi) -> dict[str, Agent]:

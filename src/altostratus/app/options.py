@@ -28,6 +28,7 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
     hypervisor: Annotated[str, Meta(description="qemu or fake", pattern="^(qemu|fake)$")] = "qemu"
     network: Annotated[str, Meta(description="linuxbridge or fake", pattern="^(linuxbridge|fake)$")] = "linuxbridge"
     volume: Annotated[str, Meta(description="file or fake", pattern="^(file|fake)$")] = "file"
+    objects: Annotated[str, Meta(description="embedded or fake", pattern="^(embedded|fake)$")] = "embedded"
 
 
 class Paths:
@@ -44,6 +45,7 @@ class Paths:
         self.fernet_keys = state_dir / "secrets" / "fernet-keys"
         self.images = state_dir / "images"
         self.image_staging = state_dir / "staging"
+        self.objects = state_dir / "objects"
         self.volumes = state_dir / "volumes"
         self.servers = state_dir / "servers"
         self.image_cache = state_dir / "cache"

@@ -98,6 +98,8 @@ class Route:
         if isinstance(op, Action):
             op, names = self._pick_action(request, existing, version)
         call = Call(self.cloud, self.service, op)
+        if self.template.endswith(":path}") and request.env["PATH_INFO"].endswith("/"):
+            values = (*values[:-1], values[-1] + "/")  # the router takes it for an ornament; here it is part of a name
         call.params = dict(zip(names, values, strict=True))
         call.version = version
         call.headers = request.headers
@@ -165,10 +167,9 @@ class Route:
     def _refuse(self, response: falcon.Response, error: ApiError, call: Call | None, request_id: str) -> None:
         body = self.service.envelope(error, call)
         response.status = falcon.code_to_http_status(error.status)
-        for name, value in error.headers.items():
+        headers = {"WWW-Authenticate": 'Keystone uri="/identity/v3"'} if error.status == 401 else {}
+        for name, value in (headers | error.headers).items():
             response.set_header(name, value)
-        if error.status == 401:
-            response.set_header("WWW-Authenticate", 'Keystone uri="/identity/v3"')
         if isinstance(body, bytes):
             response.data = body
             response.content_type = "text/html; charset=UTF-8"
@@ -317,9 +318,12 @@ def build_app(cloud: Cloud, extra: Mapping[str, Any] | None = None) -> Callable[
     for path, thing in (extra or {}).items():
         app.add_route(path, thing)
     projects = [service.path for service in cloud.all_services() if service.project_in_path]
-    served = ProjectInPath(app, projects) if projects else app
+    served: Callable[..., Iterable[bytes]] = ProjectInPath(app, projects) if projects else app
     old = {path: service for service in cloud.all_services() for path in service.old_paths}
-    return OldPaths(served, old) if old else served
+    served = OldPaths(served, old) if old else served
+    for service in cloud.all_services():
+        served = service.edge(served) if service.edge else served
+    return served
 
 
 def _routes(cloud: Cloud, service: Service) -> Iterable[Route]:

@@ -39,6 +39,7 @@ class Service:
     reports         (desired kind, fn(tx, cloud, report)) pairs: what agents observed
     questions       read-only questions agents may ask: (name, fn(cloud, params) -> dict)
     seeds           fn(tx, cloud), run at every start, idempotent: default rows
+    edge            fn(WSGI application) -> WSGI application: what must happen before a request is routed
     """
 
     type: str
@@ -67,6 +68,7 @@ class Service:
     reports: tuple[tuple[str, Callable[..., None]], ...] = ()
     questions: tuple[tuple[str, Callable[..., dict[str, Any]]], ...] = ()
     seeds: tuple[Callable[[Tx, Any], None], ...] = ()
+    edge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     classic_port: int | None = None
 
     @property

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts: what a project has, and its own metadata."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from altostratus.kernel.db import Row, table_of
+from altostratus.kernel.errors import Forbidden, MethodNotAllowed
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.declaration import Resource
+from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.visits import Place, demand_owner, finished, place_of, visitor_of
+from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.errors import refused
+from altostratus.services.object_store.logic import access, containers, listing, metadata
+from altostratus.services.object_store.logic.times import iso, now_us, stamp
+from altostratus.services.object_store.models import Account, Container
+
+_POLICY = "policy-0"
+
+
+def _account_headers(row: Row[Any] | None) -> dict[str, str]:
+    """An account that nothing was written to yet looks like an empty one."""
+    if row is None:
+        count, objects, size, created, meta = 0, 0, 0, now_us(), {}
+    else:
+        count, objects, size = row.container_count, row.object_count, row.bytes_used
+        created, meta = row.created_us, row.meta
+    shown = {
+        "X-Account-Container-Count": str(count),
+        "X-Account-Object-Count": str(objects),
+        "X-Account-Bytes-Used": str(size),
+        "X-Timestamp": stamp(created),
+        "X-Put-Timestamp": stamp(created),
+        "Accept-Ranges": "bytes",
+        **metadata.shown(meta, "ACCOUNT"),
+    }
+    if count:
+        shown |= {
+            f"X-Account-Storage-Policy-{_POLICY.title()}-Container-Count": str(count),
+            f"X-Account-Storage-Policy-{_POLICY.title()}-Object-Count": str(objects),
+            f"X-Account-Storage-Policy-{_POLICY.title()}-Bytes-Used": str(size),
+        }
+    return shown
+
+
+def _demand_reader(call: Call, place: Place) -> None:
+    visitor = visitor_of(call)
+    if not access.may_look(visitor, place.account):
+        raise refused(visitor.ctx is not None, place.account)
+
+
+def head_account(call: Call) -> Reply:
+    place = place_of(call)
+    _demand_reader(call, place)
+    with call.cloud.db.read() as tx:
+        row = tx.find(Account, place.account)
+    return finished(Reply(204, headers=_account_headers(row), content_type="text/plain; charset=utf-8"))
+
+
+def list_containers(call: Call) -> Reply:
+    place = place_of(call)
+    _demand_reader(call, place)
+    wanted, form = wanted_of(call), format_of(call)
+    table = table_of(Container)
+    with call.cloud.db.read_in_turn() as tx:
+        row = tx.find(Account, place.account)
+        found = listing.page(tx, select(table).where(table.c.account == place.account), table, wanted)
+    items = [
+        {"subdir": str(item)} if isinstance(item, listing.Subdir) else
+        {
+            "name": item.name, "count": item.object_count, "bytes": item.bytes_used,
+            "last_modified": iso(item.modified_us),
+        }
+        for item in found
+    ]  # fmt: skip
+    return finished(listing_reply("account", place.account, items, form, _account_headers(row)))
+
+
+def post_account(call: Call) -> Reply:
+    """Change the account's metadata."""
+    place = place_of(call)
+    visitor = demand_owner(call, place)
+    changes = metadata.given(call.headers, "ACCOUNT")
+    if any(name.startswith("quota-") for name in changes) and not access.is_reseller_admin(visitor):
+        raise Forbidden(f"Only a user with the role {access.RESELLER_ADMIN} sets an account's quota.")
+    with call.cloud.db.write() as tx:
+        row = containers.ensure_account(tx, place.account)
+        meta = metadata.merged(row.meta, changes)
+        metadata.demand_limits(call.cloud[ObjectStoreOptions], meta)
+        tx.update(Account, place.account, meta=meta)
+    return finished(Reply(204))
+
+
+def delete_account(call: Call) -> Reply:
+    demand_owner(call, place_of(call))
+    raise MethodNotAllowed("Accounts belong to projects. Delete the containers, or the project.")
+
+
+class AccountOf(Resource, path="/{account}"):
+    """A project's account."""
+
+    head = Op("HEAD", "", None, "@", head_account, public=True, tx="none", status=204)
+    index = Op("GET", "", None, "@", list_containers, public=True, tx="none", stream="out")
+    post = Op("POST", "", None, "@", post_account, public=True, tx="none", stream="in", status=204)
+    remove = Op("DELETE", "", None, "@", delete_account, public=True, tx="none", stream="in", status=204)

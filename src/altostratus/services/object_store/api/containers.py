@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers: their settings, who may use them, and what is in them."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from altostratus.kernel.db import Row, table_of
+from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.declaration import Resource
+from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.visits import (
+    READ_ACL,
+    WRITE_ACL,
+    container_for,
+    demand_owner,
+    finished,
+    place_of,
+)
+from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.errors import not_found
+from altostratus.services.object_store.logic import access, containers, listing, metadata
+from altostratus.services.object_store.logic.times import http_date, iso, stamp
+from altostratus.services.object_store.models import StoredObject
+
+POLICY = "Policy-0"
+
+
+def _container_headers(row: Row[Any]) -> dict[str, str]:
+    return {
+        "X-Container-Object-Count": str(row.object_count),
+        "X-Container-Bytes-Used": str(row.bytes_used),
+        "X-Timestamp": stamp(row.created_us),
+        "Last-Modified": http_date(row.modified_us),
+        "X-Storage-Policy": POLICY,
+        "Accept-Ranges": "bytes",
+        **metadata.shown(row.meta, "CONTAINER"),
+        **{name.title(): value for name, value in row.settings.items()},
+    }
+
+
+def _settings_of(call: Call, before: dict[str, Any]) -> dict[str, Any]:
+    """Access lists: given ones replace, empty ones and `X-Remove-...` take away."""
+    settings = dict(before)
+    for name in (READ_ACL, WRITE_ACL):
+        text = call.headers.get(name.upper())
+        if text is not None:
+            settings[name] = access.clean_list(name, text)
+        if name.upper().replace("X-", "X-REMOVE-", 1) in call.headers:
+            settings[name] = ""
+    return {name: value for name, value in settings.items() if value != ""}
+
+
+def _changed(call: Call, row: Row[Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    meta = metadata.merged({} if row is None else row.meta, metadata.given(call.headers, "CONTAINER"))
+    metadata.demand_limits(call.cloud[ObjectStoreOptions], meta)
+    return meta, _settings_of(call, {} if row is None else row.settings)
+
+
+def put_container(call: Call) -> Reply:
+    """Create it, or change the one that is there."""
+    place = place_of(call)
+    demand_owner(call, place)
+    policy = call.headers.get("X-STORAGE-POLICY")
+    if policy is not None and policy.lower() != POLICY.lower():
+        raise BadRequest(f"Invalid X-Storage-Policy {policy!r}. There is {POLICY}.")
+    with call.cloud.db.write() as tx:
+        meta, settings = _changed(call, containers.find(tx, place.account, place.container))
+        _, is_new = containers.put(tx, place.account, place.container, meta, settings)
+    return finished(Reply(201 if is_new else 202))
+
+
+def post_container(call: Call) -> Reply:
+    place = place_of(call)
+    demand_owner(call, place)
+    with call.cloud.db.write() as tx:
+        row = containers.find(tx, place.account, place.container)
+        if row is None:
+            raise not_found("container", place.container)
+        containers.put(tx, place.account, place.container, *_changed(call, row))
+    return finished(Reply(204))
+
+
+def head_container(call: Call) -> Reply:
+    row = container_for(call, place_of(call), "list")
+    return finished(Reply(204, headers=_container_headers(row), content_type="text/plain; charset=utf-8"))
+
+
+def list_objects(call: Call) -> Reply:
+    place = place_of(call)
+    row = container_for(call, place, "list")
+    wanted, form = wanted_of(call), format_of(call)
+    table = table_of(StoredObject)
+    with call.cloud.db.read_in_turn() as tx:
+        found = listing.page(tx, select(table).where(table.c.container_id == row.id), table, wanted)
+    items = [
+        {"subdir": str(item)} if isinstance(item, listing.Subdir) else
+        {
+            "name": item.name, "hash": item.etag, "bytes": item.size, "content_type": item.content_type,
+            "last_modified": iso(item.modified_us),
+        }
+        for item in found
+    ]  # fmt: skip
+    return finished(listing_reply("container", place.container, items, form, _container_headers(row)))
+
+
+def delete_container(call: Call) -> Reply:
+    place = place_of(call)
+    demand_owner(call, place)
+    with call.cloud.db.write() as tx:
+        row = containers.find(tx, place.account, place.container)
+        if row is None:
+            raise not_found("container", place.container)
+        containers.delete(tx, row)
+    return finished(Reply(204))
+
+
+class ContainerOf(Resource, path="/{account}/{container}"):
+    """A container."""
+
+    head = Op("HEAD", "", None, "@", head_container, public=True, tx="none", status=204)
+    index = Op("GET", "", None, "@", list_objects, public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", put_container, public=True, tx="none", stream="in", status=201)
+    post = Op("POST", "", None, "@", post_container, public=True, tx="none", stream="in", status=204)
+    remove = Op("DELETE", "", None, "@", delete_container, public=True, tx="none", stream="in", status=204)

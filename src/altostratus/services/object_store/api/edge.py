@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before the router: `COPY`, a method that HTTP does not have, and two addresses at the root of the host."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote, unquote
+
+_ROOT = "/object-store"
+_AT_HOST_ROOT = ("/info", "/healthcheck")
+
+
+class Edge:
+    """`COPY a` with `Destination: b` is `PUT b` with `X-Copy-From: a`; clients ask `/info` of the host itself."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+
+    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = env["PATH_INFO"]
+        if path in _AT_HOST_ROOT:
+            env["PATH_INFO"] = _ROOT + path
+        elif env["REQUEST_METHOD"] == "COPY" and path.startswith(f"{_ROOT}/v1/"):
+            _turn_round(env, path)
+        return self._app(env, start_response)
+
+
+def _turn_round(env: dict[str, Any], path: str) -> None:
+    """Swap source and destination. Without a destination the upload is told an empty source, which it refuses."""
+    parts = path.removeprefix(f"{_ROOT}/v1/").split("/", 2)
+    account, container, name, *_ = [*parts, "", ""]
+    target = unquote(env.pop("HTTP_DESTINATION", ""), encoding="latin-1").lstrip("/")
+    to_account = env.pop("HTTP_DESTINATION_ACCOUNT", "") or account
+    env["REQUEST_METHOD"] = "PUT"
+    if "/" not in target.rstrip("/"):
+        env["HTTP_X_COPY_FROM"] = ""
+        return
+    env["HTTP_X_COPY_FROM"] = quote(f"/{container}/{name}", encoding="latin-1")
+    env["HTTP_X_COPY_FROM_ACCOUNT"] = account
+    env["PATH_INFO"] = f"{_ROOT}/v1/{to_account}/{target}"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this store can do, and that it is alive."""
+
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.declaration import Resource
+from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api.containers import POLICY
+from altostratus.services.object_store.config import ObjectStoreOptions
+
+
+def show_info(call: Call) -> Reply:
+    """Only what works."""
+    options = call.cloud[ObjectStoreOptions]
+    swift = {
+        "version": "2.36.0",
+        "account_listing_limit": options.listing_limit,
+        "container_listing_limit": options.listing_limit,
+        "max_account_name_length": 256,
+        "max_container_name_length": options.max_container_name_length,
+        "max_object_name_length": options.max_object_name_length,
+        "max_file_size": options.max_object_bytes,
+        "max_meta_count": options.max_meta_count,
+        "max_meta_name_length": options.max_meta_name_length,
+        "max_meta_overall_size": options.max_meta_overall_size,
+        "max_meta_value_length": options.max_meta_value_length,
+        "max_header_size": 8192,
+        "account_autocreate": True,
+        "allow_account_management": False,
+        "policies": [{"name": POLICY, "aliases": POLICY, "default": True}],
+        "strict_cors_mode": True,
+    }
+    return Reply(200, {"swift": swift}, content_type="application/json; charset=UTF-8")
+
+
+def show_health(_call: Call) -> Reply:
+    return Reply(200, b"OK", content_type="text/plain; charset=UTF-8")
+
+
+class Info(Resource, path="!/info"):
+    """Capabilities."""
+
+    show = Op("GET", "", None, "@", show_info, public=True, tx="none")
+
+
+class Health(Resource, path="!/healthcheck"):
+    """A sign of life."""
+
+    show = Op("GET", "", None, "@", show_health, public=True, tx="none")

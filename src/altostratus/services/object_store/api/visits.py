@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every operation begins and ends with: the names of the path, who asks, the usual headers."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from altostratus.contracts.object_store import ObjectStore
+from altostratus.kernel import clock
+from altostratus.kernel.db import Row
+from altostratus.kernel.errors import BadRequest, PreconditionFailed
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.operations import Reply
+from altostratus.kernel.together import WritesTogether
+from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.errors import not_found, refused
+from altostratus.services.object_store.logic import access, containers
+from altostratus.services.object_store.logic.access import Visitor
+from altostratus.services.object_store.logic.times import http_date, now_us
+
+READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the path names; empty parts are not named."""
+
+    account: str
+    container: str = ""
+    name: str = ""
+
+
+def place_of(call: Call) -> Place:
+    """Raises PreconditionFailed, BadRequest or NotFound for names that cannot be."""
+    options = call.cloud[ObjectStoreOptions]
+    place = Place(call.params["account"], call.params.get("container", ""), call.params.get("object", ""))
+    if access.project_of(place.account) is None:
+        raise not_found("account", place.account)
+    _demand_name("container", place.container, options.max_container_name_length)
+    _demand_name("object", place.name, options.max_object_name_length)
+    return place
+
+
+def _demand_name(what: str, name: str, longest: int) -> None:
+    if "\0" in name or "\ufffd" in name:
+        raise PreconditionFailed(f"Invalid UTF8 or contains NULL: the {what}'s name must be valid UTF-8.")
+    if len(name.encode()) > longest:
+        raise BadRequest(f"The {what}'s name has {len(name.encode())} bytes; the most is {longest}.")
+    if what == "container" and "/" in name:
+        raise BadRequest("A container's name cannot contain slashes.")
+
+
+def visitor_of(call: Call) -> Visitor:
+    """Raises Unauthorized for a token that is not valid; none at all is fine here."""
+    token = call.headers.get("X-AUTH-TOKEN") or call.headers.get("X-STORAGE-TOKEN")
+    ctx = call.cloud.authenticator.authenticate(token) if token else None
+    return Visitor(ctx, call.headers.get("REFERER", ""))
+
+
+def demand_owner(call: Call, place: Place) -> Visitor:
+    """May the caller change the account and its containers?"""
+    visitor = visitor_of(call)
+    if not access.is_owner(visitor, place.account):
+        raise refused(visitor.ctx is not None, place.account)
+    return visitor
+
+
+def container_for(call: Call, place: Place, what: str) -> Row[Any]:
+    """The container, if the caller may `read`, `list` or `write` there. Who may not learns nothing of it."""
+    visitor = visitor_of(call)
+    with call.cloud.db.read() as tx:
+        row = containers.find(tx, place.account, place.container)
+    settings = {} if row is None else row.settings
+    if what == "write":
+        allowed = access.may_write(visitor, place.account, settings.get(WRITE_ACL, ""))
+    else:
+        acl = settings.get(READ_ACL, "")
+        allowed = access.may_read(visitor, place.account, acl, listing=what == "list")
+    if not allowed:
+        raise refused(visitor.ctx is not None, place.account)
+    if row is None:
+        raise not_found("container", place.container)
+    return row
+
+
+def store_of(call: Call) -> ObjectStore:
+    return call.cloud.part(ObjectStore)  # type: ignore[type-abstract]
+
+
+def writes_of(call: Call) -> WritesTogether:
+    return call.cloud.part(WritesTogether)
+
+
+def finished(reply: Reply) -> Reply:
+    """With the headers that every answer of Swift has."""
+    reply.headers["X-Trans-Id"] = f"tx{uuid.uuid4().hex[:21]}-{int(clock.unix()):010x}"
+    reply.headers["Date"] = http_date(now_us())
+    if reply.content_type is None:
+        reply.content_type = "text/html; charset=UTF-8"
+    return reply
+
+
+def one(call: Call, name: str, default: str = "") -> str:
+    """The last value of a query parameter."""
+    return call.query[name][-1] if name in call.query else default

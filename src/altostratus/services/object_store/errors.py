@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals of the object store: a status and a small page of HTML, as Swift's clients know it."""
+
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+from altostratus.contracts.object_store import ObjectStoreError
+from altostratus.kernel.errors import ApiError, Forbidden, NotFound, TooLarge, Unauthorized
+
+_REASONS = {498: "Rate Limited", 499: "Client Disconnect", 507: "Insufficient Storage"}
+
+
+def envelope(error: ApiError, _call: Any) -> bytes:
+    reason = _REASONS.get(error.status) or HTTPStatus(error.status).phrase
+    return f"<html><h1>{reason}</h1><p>{escape(error.message)}</p></html>".encode()
+
+
+class LengthRequired(ApiError):
+    status = 411
+
+
+class Unprocessable(ApiError):
+    status = 422
+
+
+class NoRoom(ApiError):
+    status = 507
+
+
+def refused(signed_in: bool, account: str) -> ApiError:
+    """Who is not known may log in; who is known may not."""
+    if signed_in:
+        return Forbidden("Access was denied to this resource. Its owner can grant it: X-Container-Read or -Write.")
+    return Unauthorized(
+        "This server could not verify that you are authorized to access the document you requested."
+        " Send a token in X-Auth-Token.",
+        headers={"WWW-Authenticate": f'Swift realm="{account}"'},
+    )
+
+
+def not_found(what: str, name: str) -> NotFound:
+    return NotFound(f"The resource could not be found: there is no {what} {name!r}.")
+
+
+def of_driver(error: ObjectStoreError) -> ApiError:
+    """What a trouble of the store means for the client."""
+    if error.reason == "too_large":
+        return TooLarge(f"Your request is too large. {error}")
+    if error.reason == "full":
+        return NoRoom(f"The object was not stored: {error} Delete something, or add a disk.")
+    if error.reason == "short":
+        return ApiError(f"The object was not stored: {error}", status=499)
+    return ApiError(f"{error} Try again; if that does not help, see: alto logs", status=503)

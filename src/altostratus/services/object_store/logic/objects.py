@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as rows. What replaces or deletes one leaves its bytes to the waste, in the same transaction."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from altostratus.kernel import clock
+from altostratus.kernel.db import Row, Tx, table_of
+from altostratus.services.object_store.errors import not_found
+from altostratus.services.object_store.logic import containers
+from altostratus.services.object_store.models import Container, StoredObject, Waste
+
+
+def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
+    """The object, unless it has expired: then it is gone, whether its row is still there or not."""
+    row = tx.find(StoredObject, container_id, name)
+    return None if row is None or has_expired(row) else row
+
+
+def has_expired(row: Row[Any]) -> bool:
+    return row.expires_at is not None and row.expires_at <= clock.unix()
+
+
+def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
+    """Write the row of a new or replaced object. Raises NotFound for a container that is gone."""
+    if tx.find(Container, container.id) is None:
+        raise not_found("container", container.name)
+    name = values["name"]
+    before = tx.find(StoredObject, container.id, name)
+    if before is None:
+        tx.insert(StoredObject, container_id=container.id, **values)
+        containers.count(tx, container, 1, values["size"])
+        return
+    tx.update(StoredObject, container.id, name, **{key: value for key, value in values.items() if key != "name"})
+    containers.count(tx, container, 0, values["size"] - before.size)
+    _waste(tx, before.blob_id)
+
+
+def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
+    """Delete the object as it was read; False if it was replaced or deleted meanwhile."""
+    now = tx.find(StoredObject, container.id, row.name)
+    if now is None or (now.blob_id, now.modified_us) != (row.blob_id, row.modified_us):
+        return False
+    tx.delete(StoredObject, container.id, row.name)
+    containers.count(tx, container, -1, -row.size)
+    _waste(tx, row.blob_id)
+    return True
+
+
+def unreferenced(tx: Tx, blob_ids: list[str]) -> set[str]:
+    """Which of these blobs belong to no object."""
+    item = table_of(StoredObject).c.blob_id
+    return set(blob_ids) - set(tx.scalars(select(item).where(item.in_(blob_ids))))
+
+
+def _waste(tx: Tx, blob_id: str | None) -> None:
+    if blob_id is not None:
+        tx.insert(Waste, blob_id=blob_id)
+
+
+def update(tx: Tx, container: Row[Any], row: Row[Any], values: dict[str, Any]) -> None:
+    """Change what is said about an object, not its bytes."""
+    tx.update(StoredObject, container.id, row.name, **values)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moments in whole microseconds since 1970, and the forms in which Swift shows them."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+from altostratus.kernel import clock
+
+_SECOND = 1_000_000
+
+
+def now_us() -> int:
+    return int(clock.unix() * _SECOND)
+
+
+def stamp(moment_us: int) -> str:
+    """`X-Timestamp`: seconds with five decimals."""
+    return f"{moment_us / _SECOND:.5f}"
+
+
+def http_date(moment_us: int) -> str:
+    """`Last-Modified`: whole seconds, rounded up, so that nothing was changed later than it says."""
+    seconds = -(-moment_us // _SECOND)
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
+
+
+def iso(moment_us: int) -> str:
+    """`last_modified` of listings."""
+    return datetime.fromtimestamp(moment_us / _SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def seconds_of_http_date(text: str) -> int | None:
+    """Whole seconds since 1970, or None for what is no date (such a condition is left out)."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the object store. Times are whole microseconds since 1970: listings sort and headers show them."""
+
+from altostratus.services.object_store.models.containers import Account, Container
+from altostratus.services.object_store.models.objects import StoredObject, Waste
+
+__all__ = ["Account", "Container", "StoredObject", "Waste"]

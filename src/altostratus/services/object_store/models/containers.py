@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts and containers, with exact counts."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, UniqueConstraint
+
+from altostratus.kernel.db import Mapped, Model, mapped_column
+
+
+class Account(Model):
+    """`name` is AUTH_ and the project's id. `meta` has the names without `X-Account-Meta-`, in lower case."""
+
+    __tablename__ = "object_accounts"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    container_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    object_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_used: Mapped[int] = mapped_column(BigInteger, default=0)
+    meta: Mapped[dict[str, Any]]
+
+
+class Container(Model):
+    """A container. `meta` as for accounts; `settings` has lists of access and other headers that mean something."""
+
+    __tablename__ = "object_containers"
+    __table_args__ = (UniqueConstraint("account", "name", name="uq_object_containers_name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str]
+    name: Mapped[str]
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    modified_us: Mapped[int] = mapped_column(BigInteger)
+    object_count: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_used: Mapped[int] = mapped_column(BigInteger, default=0)
+    meta: Mapped[dict[str, Any]]
+    settings: Mapped[dict[str, Any]]

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects, and bytes that nobody needs any longer."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Index
+
+from altostratus.kernel.db import Mapped, Model, mapped_column
+
+
+class StoredObject(Model):
+    """An object: the newest of its name. `blob_id` is None for an object without bytes.
+
+    `meta` has the names without `X-Object-Meta-`, in lower case; `headers` what is given back as it came
+    (content-encoding, content-disposition ...), by name in lower case.
+    """
+
+    __tablename__ = "objects"
+    __table_args__ = (
+        Index("ix_objects_expires", "expires_at", postgresql_where="expires_at IS NOT NULL"),
+        Index("ix_objects_blob", "blob_id"),
+    )
+    container_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    etag: Mapped[str]
+    content_type: Mapped[str]
+    modified_us: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    blob_id: Mapped[str | None] = mapped_column(default=None)
+    meta: Mapped[dict[str, Any]]
+    headers: Mapped[dict[str, Any]]
+
+
+class Waste(Model):
+    """A blob that no row names any longer: its bytes may go."""
+
+    __tablename__ = "object_waste"
+    blob_id: Mapped[str] = mapped_column(primary_key=True)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removes bytes that no object has: of replaced and deleted ones, and of uploads that a crash cut off."""
+
+from sqlalchemy import select
+
+from altostratus.contracts.object_store import ObjectStore
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import table_of
+from altostratus.kernel.reconcilers import Reconciler
+from altostratus.services.object_store.logic import objects
+from altostratus.services.object_store.models import Waste
+
+TOPIC = "object_store.waste"
+_AT_ONCE = 500
+
+
+def remove_waste(cloud: Cloud) -> None:
+    """The bytes first: as long as its row is there, a blob is tried again."""
+    if not cloud.has_part(ObjectStore):
+        return
+    store = cloud.part(ObjectStore)  # type: ignore[type-abstract]
+    waste = table_of(Waste)
+    while True:
+        with cloud.db.read() as tx:
+            blob_ids = tx.scalars(select(waste.c.blob_id).limit(_AT_ONCE))
+        for blob_id in blob_ids:
+            store.delete(blob_id)
+        if blob_ids:
+            with cloud.db.write() as tx:
+                tx.delete_where(Waste, waste.c.blob_id.in_(blob_ids))
+        if len(blob_ids) < _AT_ONCE:
+            return
+
+
+def settle_leftovers(cloud: Cloud) -> int:
+    """At the start, before any upload: what was pending belongs to a row, or to nobody. How many went."""
+    if not cloud.has_part(ObjectStore):
+        return 0
+    store = cloud.part(ObjectStore)  # type: ignore[type-abstract]
+    pending, removed = list(dict.fromkeys(store.pending())), 0
+    for start in range(0, len(pending), _AT_ONCE):
+        batch = pending[start : start + _AT_ONCE]
+        with cloud.db.read() as tx:
+            nobodys = objects.unreferenced(tx, batch)
+        for blob_id in batch:
+            if blob_id in nobodys:
+                store.delete(blob_id)
+                removed += 1
+            else:
+                store.settle(blob_id)
+    return removed
+
+
+REMOVE_WASTE = Reconciler("object_store.waste", 60.0, remove_waste, wake_topic=TOPIC)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of the object store."""
+
+from altostratus.kernel.resource.service import Service
+from altostratus.services.object_store.api.accounts import AccountOf
+from altostratus.services.object_store.api.containers import ContainerOf
+from altostratus.services.object_store.api.edge import Edge
+from altostratus.services.object_store.api.info import Health, Info
+from altostratus.services.object_store.api.objects import ObjectOf
+from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.errors import envelope
+from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
+from altostratus.services.object_store.reconcilers.waste import REMOVE_WASTE
+
+SERVICE = Service(
+    type="object_store",
+    name="swift",
+    title="Object store",
+    path="/object-store/v1",
+    root="/object-store",
+    classic_port=8080,
+    policy_namespace="swift",
+    envelope=envelope,
+    resources=(Info, Health, AccountOf, ContainerOf, ObjectOf),
+    options=(ObjectStoreOptions,),
+    edge=Edge,
+    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE),
+)
