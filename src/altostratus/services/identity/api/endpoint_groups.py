@@ -45,6 +45,8 @@ def _demand(call: Call, model: type[Model], what: str, param: str) -> None:
 
 
 def create_group(call: Call) -> Any:
+    if call.body["name"] is None or call.body["filters"] is None:
+        raise BadRequest("An endpoint group needs a name and filters; null is neither.")
     group_id = ids.new_hex_id()
     call.tx.insert(models.EndpointGroup, id=group_id, **{"description": None, **call.body})
     announce(call.tx, call.cloud, "identity.endpoint_group.created", group_id)
@@ -52,10 +54,12 @@ def create_group(call: Call) -> Any:
 
 
 def update_group(call: Call) -> Any:
+    """Members that are null stay as they are: the official client sends null for what it was not told."""
     row = needed(call)
-    if not call.body:
+    changes = {name: value for name, value in call.body.items() if value is not None}
+    if not changes:
         raise BadRequest("Give at least one of name, description and filters.")
-    call.tx.update(models.EndpointGroup, row.id, **call.body)
+    call.tx.update(models.EndpointGroup, row.id, **changes)
     announce(call.tx, call.cloud, "identity.endpoint_group.updated", row.id)
     return call.tx.get(models.EndpointGroup, row.id)
 
@@ -93,9 +97,9 @@ class EndpointGroup(IdentityResource, path="/OS-EP-FILTER/endpoint_groups", one=
     unknown = "refuse"
     row = models.EndpointGroup
     id = Id("rs")
-    name = Name(required=True)
+    name = Name(required=True, nullable=True)
     description = Description()
-    filters = Object("cru", _FILTERS, required=True)
+    filters = Object("cru", _FILTERS, required=True, nullable=True)
     links = Links("/OS-EP-FILTER/endpoint_groups")
     index = List("identity:list_endpoint_groups", _READER, list_all)
     create = Create("identity:create_endpoint_group", _ADMIN, create_group)
