@@ -96,6 +96,10 @@ def test_an_operation_is_found_by_rule_request_or_words(cloud, words):
     assert explain(cloud, user="admin", operation=words, project="admin")["rule"] == SERVERS
 
 
+def test_what_compute_passes_on_for_old_clients_is_not_meant(cloud):
+    assert explain(cloud, user="admin", operation="volume create", project="admin")["rule"] == "volume:create"
+
+
 def test_an_action_is_found_by_its_path_and_name(cloud):
     words = "POST /compute/v2.1/servers/abc/action os-stop"
     assert explain(cloud, user="admin", operation=words, project="admin")["rule"] == "os_compute_api:servers:stop"

@@ -2,6 +2,7 @@
 """Operators' policy files: which one wins, what happens when they change, and when they are broken."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -63,8 +64,8 @@ def test_a_file_that_appears_changes_and_goes_is_followed(paths):
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        ('{"toy:make": "role:admin"', "line 1, column"),
-        ('"toy:make": "role:admin"\n  wrong', "line 2"),
+        ('{"toy:make": "role:admin"', ", line 1, column 26: expected"),
+        ('"toy:make": "role:admin"\n  wrong', ", line 2, column 3: expected"),
         ('"toy:make": "role:admin and"\n', "rule 'toy:make': 'role:admin and' is not in the policy language"),
         ('"toy:make": [["role:admin"], 7]\n', "rule 'toy:make'"),
         ('"toy:make": {"role": "admin"}\n', "must be a string in quotation marks"),
@@ -93,6 +94,15 @@ def test_a_cloud_does_not_start_with_a_broken_file(paths):
     paths[0].write_text("{")
     with pytest.raises(PolicyFileError, match=r"policy\.json"):
         Policy(RULES, paths)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_passed_over(paths, monkeypatch, caplog):
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert Policy(RULES, paths).paths == []
+    assert f"policy files in {paths[0].parent} are not used" in caplog.text
 
 
 def test_names_that_nobody_asks_for_are_known(paths):

@@ -36,7 +36,7 @@ class PolicyPlaces:
 
     def of(self, service: Service) -> tuple[Path, ...]:
         """Files of a service, the weakest first: applied sets, the file of all services, upstream's place, its own."""
-        names = tuple(dict.fromkeys((service.type, service.name)))
+        names = dict.fromkeys((service.type, service.policy_namespace))
         own = [self.directory / f"{name}{kind}" for name in names for kind in _KINDS]
         return (*self.set_files(service), *self._shared(), *self._of_upstream(service), *own)
 
@@ -54,4 +54,4 @@ class PolicyPlaces:
     def _of_upstream(self, service: Service) -> list[Path]:
         if not self._options.config_root:
             return []
-        return [Path(self._options.config_root) / service.name / name for name in self._file_names()]
+        return [Path(self._options.config_root) / service.policy_namespace / name for name in self._file_names()]

@@ -17,7 +17,7 @@ from altostratus.app.policy_files import SETS, PolicyOptions, PolicyPlaces
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.kernel.config import load
 from altostratus.kernel.policy import Policy
-from altostratus.kernel.policy_files import PolicyFileError
+from altostratus.kernel.policy_files import PolicyFileError, PolicyFiles
 from altostratus.kernel.resource.service import Service
 
 SERVICES = (*ALL_SERVICES, ADMIN)
@@ -61,7 +61,7 @@ def _state(service: Service, places: PolicyPlaces) -> PolicyState:
     try:
         policy = Policy(service.declared_rules(), paths)
     except PolicyFileError as error:
-        return PolicyState(service, [path for path in paths if path.is_file()], {}, set(), error.problems)
+        return PolicyState(service, PolicyFiles(paths).existing(), {}, set(), error.problems)
     return PolicyState(service, policy.paths, policy.overrides(), policy.unused(), ())
 
 

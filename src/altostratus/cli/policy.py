@@ -86,13 +86,13 @@ def show(
             policy = Policy(service.declared_rules(), places.of(service))
         except PolicyFileError as error:
             fail(f"{error}. Mend the file first.")
-        chosen = sorted(policy.overrides()) if name in (service.type, service.name) else []
+        chosen = sorted(policy.overrides()) if name in (service.type, service.policy_namespace) else []
         chosen += [name] if name in policy.declared else []
         for rule in chosen:
             typer.echo(
                 f"{json.dumps(rule)}: {json.dumps(policy.describe(rule))}   # {policy.origin(rule) or 'default'}"
             )
-        if chosen or name in (service.type, service.name):
+        if chosen or name in (service.type, service.policy_namespace):
             return
     fail(f"there is no set, service or rule {name!r}. See: alto policy list")
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from oslo_policy import _checks, _parser, policy
 
+from altostratus.kernel import log
+
 NOBODY = "!"
+_log = log.get("policy")
 
 
 class PolicyFileError(Exception):
@@ -30,7 +33,7 @@ class PolicyFiles:
         self._seen: tuple[Any, ...] | None = None
 
     def existing(self) -> list[Path]:
-        return [path for path in self._paths if path.is_file()]
+        return [path for path in self._paths if _is_there(path)]
 
     def changed(self) -> bool:
         """Is any of them new, gone or different since the last time this was asked?"""
@@ -58,8 +61,10 @@ def read_file(path: Path) -> dict[str, Any]:
     """oslo.policy's checks by rule name. Raises PolicyFileError."""
     try:
         content: Any = policy.parse_file_contents(path.read_text())
-    except (OSError, ValueError) as error:
-        raise PolicyFileError([f"{path}: {' '.join(str(error).split())}"]) from None
+    except OSError as error:
+        raise PolicyFileError([f"{path}: {error.strerror}"]) from None
+    except ValueError as error:
+        raise PolicyFileError([f"{path}{_place(error)}"]) from None
     if not isinstance(content, dict):
         raise PolicyFileError([f"{path}: must be a mapping of rule names to check strings"])
     checks: dict[str, Any] = {}
@@ -78,11 +83,27 @@ def read_file(path: Path) -> dict[str, Any]:
     return checks
 
 
+def _place(error: ValueError) -> str:
+    """Where the text is broken and why; oslo.policy keeps the parser's own error as the context of its."""
+    mark = getattr(error.__context__, "problem_mark", None)
+    if mark is None:
+        return f": {' '.join(str(error).split())}"
+    return f", line {mark.line + 1}, column {mark.column + 1}: {getattr(error.__context__, 'problem', error)}"
+
+
 def _parsed(text: Any) -> Any:
     try:
         return _parser.parse_rule(text)
     except (TypeError, ValueError, AttributeError):  # the old form, lists of lists, with something else inside
         return _checks.FalseCheck()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        _log.warning("policy files in %s are not used: this process may not look into that folder", path.parent)
+        return False
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:

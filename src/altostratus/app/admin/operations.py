@@ -78,7 +78,9 @@ def _by_words(services: list[Service], text: str) -> list[tuple[Service, Op]]:
     asked = {_singular(word) for word in re.findall(r"[a-z0-9]+", text.lower())}
     operations = [(service, op) for service in services for op in service.operations() if op.rule]
     exact = [(service, op) for service, op in operations if any(asked == words for words in _names(op))]
-    return exact or [(service, op) for service, op in operations if asked and asked <= _all_words(op)]
+    # what compute passes on to others for old clients (os-volumes ...) is hardly meant
+    meant = [(service, op) for service, op in exact if not op.resource.path.startswith("/os-")]
+    return meant or exact or [(service, op) for service, op in operations if asked and asked <= _all_words(op)]
 
 
 def _names(op: Op) -> list[set[str]]:

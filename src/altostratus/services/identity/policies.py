@@ -90,7 +90,8 @@ GRANT_WRITER = (
 )
 
 RULES = (
-    Rule("admin_required", "role:admin", "The cloud's administrators."),
+    # in a token of a domain the role rules that domain: `manager`, which it implies, says what that means
+    Rule("admin_required", "role:admin and domain_id:None", "The cloud's administrators."),
     Rule("service_role", "role:service", "Other services of the cloud."),
     Rule("service_or_admin", "rule:admin_required or rule:service_role", "Other services, and administrators."),
     Rule("owner", "user_id:%(user_id)s", "The user that the path names."),

@@ -64,8 +64,13 @@ def domain_of_body(call: Call) -> str:
 
 
 def list_target(name: str = "target.domain_id") -> Callable[[Call], Target]:
-    """A list is about the domain that the token is scoped to."""
-    return lambda call: {name: call.ctx.domain_id} if call.ctx.domain_id else {}
+    """A list is about the domain that a domain's token asks for, which is its own unless it names another."""
+
+    def target(call: Call) -> Target:
+        asked = call.query.get("domain_id", [""])[-1]
+        return {name: asked or call.ctx.domain_id} if call.ctx.domain_id else {}
+
+    return target
 
 
 def path_target(call: Call) -> Target:
