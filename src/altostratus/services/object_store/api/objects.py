@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects: upload, download, copy, metadata, delete."""
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 from altostratus.contracts.object_store import ObjectStore, ObjectStoreError
+from altostratus.kernel import ids
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
@@ -121,7 +121,9 @@ def _source_of(call: Call, place: Place) -> Place:
     text = unquote(call.headers["X-COPY-FROM"].encode("latin-1", "replace").decode("utf-8", "replace"))
     container, slash, name = text.lstrip("/").partition("/")
     if not (container and slash and name):
-        raise PreconditionFailed("X-Copy-From and Destination headers must be of the form <container name>/<object name>.")
+        raise PreconditionFailed(
+            "X-Copy-From and Destination headers must be of the form <container name>/<object name>."
+        )
     return Place(call.headers.get("X-COPY-FROM-ACCOUNT") or place.account, container, name)
 
 
@@ -176,7 +178,7 @@ def get_object(call: Call) -> Reply:
         headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{row.size}"
         data = _bytes_of(call, row, offset, length)
         return finished(Reply(206, headers=headers, stream=data, length=length, content_type=kind))
-    boundary = uuid.uuid4().hex
+    boundary = ids.new_hex_id()
     heads = [_part_head(boundary, row, part) for part in ranges]
     end = f"\r\n--{boundary}--".encode()
     length = sum(map(len, heads)) + sum(part[1] for part in ranges) + len(end)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every operation begins and ends with: the names of the path, who asks, the usual headers."""
 
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from altostratus.contracts.object_store import ObjectStore
-from altostratus.kernel import clock
+from altostratus.kernel import clock, ids
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
@@ -93,7 +92,7 @@ def writes_of(call: Call) -> WritesTogether:
 
 def finished(reply: Reply) -> Reply:
     """With the headers that every answer of Swift has."""
-    reply.headers["X-Trans-Id"] = f"tx{uuid.uuid4().hex[:21]}-{int(clock.unix()):010x}"
+    reply.headers["X-Trans-Id"] = f"tx{ids.new_hex_id()[:21]}-{int(clock.unix()):010x}"
     reply.headers["Date"] = http_date(now_us())
     if reply.content_type is None:
         reply.content_type = "text/html; charset=UTF-8"
