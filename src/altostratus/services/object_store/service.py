@@ -18,6 +18,7 @@ SERVICE = Service(
     title="Object store",
     path="/object-store/v1",
     root="/object-store",
+    catalog_path="/object-store/v1/AUTH_$(project_id)s",
     classic_port=8080,
     policy_namespace="swift",
     envelope=envelope,

@@ -122,7 +122,7 @@ def _source_of(call: Call, place: Place) -> Place:
     container, slash, name = text.lstrip("/").partition("/")
     if not (container and slash and name):
         raise PreconditionFailed(
-            "X-Copy-From and Destination headers must be of the form <container name>/<object name>."
+            "X-Copy-From and Destination headers must have the form <container name>/<object name>."
         )
     return Place(call.headers.get("X-COPY-FROM-ACCOUNT") or place.account, container, name)
 
