@@ -16,7 +16,7 @@ from altostratus.services.identity.models import Mapping
 from altostratus.services.identity.tokens.attempt import Attempt
 from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED, Entry
 from altostratus.services.identity.tokens.layout import METHODS, Federated
-from altostratus.services.identity.tokens.login import issue
+from altostratus.services.identity.tokens.login import issue, note_login
 
 _log = log.get("identity")
 MOST_GROUPS = 128
@@ -47,10 +47,12 @@ def log_in(cloud: Cloud, idp_id: str, protocol_id: str, assertion: Assertion) ->
             with cloud.db.write() as tx:
                 _settle_shadow(tx, cloud, attempt, mapped, (idp_id, protocol_id), assertion)
         attempt.methods.append(protocol_id if protocol_id in METHODS else "mapped")
-        return issue(cloud, attempt)
+        token, entry = issue(cloud, attempt)
     except (LoginError, VoidTokenError, MappingError) as error:
         _log.info("a user of identity provider %s was refused: %s", idp_id, error)
         raise Unauthorized(UNAUTHORIZED) from None
+    note_login(cloud, attempt)
+    return token, entry
 
 
 def _mapped(tx: Tx, cloud: Cloud, idp_id: str, protocol_id: str, assertion: Assertion) -> Mapped:

@@ -45,7 +45,7 @@ def log_in(cloud: Cloud, auth: dict[str, Any], request: HttpRequest | None = Non
         _log.info("authentication was refused: %s", error)
         raise Unauthorized(UNAUTHORIZED) from None
     if not _PROVES_NOTHING_NEW.issuperset(names):
-        _note(cloud, attempt)
+        note_login(cloud, attempt)
     return token, entry
 
 
@@ -57,7 +57,8 @@ def _add_receipt(cloud: Cloud, attempt: Attempt) -> None:
         attempt.methods += [method for method in proven if method not in attempt.methods]
 
 
-def _note(cloud: Cloud, attempt: Attempt) -> None:
+def note_login(cloud: Cloud, attempt: Attempt) -> None:
+    """The user was there: accounts of others may be disabled for inactivity."""
     if attempt.user is not None and not accounts.is_noted(attempt.user):
         with cloud.db.write() as tx:
             accounts.note_login(tx, attempt.user.id)
