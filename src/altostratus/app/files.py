@@ -27,6 +27,7 @@ def prepare_directories(paths: Paths, options: CloudOptions) -> None:
         paths.fernet_keys: 0o700,
         paths.images: 0o711,
         paths.image_staging: 0o711,
+        paths.objects: 0o700,
         paths.policy: 0o755,
         paths.run: 0o755,
     }
