@@ -63,6 +63,23 @@ def test_an_empty_password_lets_nobody_in_although_the_server_would(server: Slap
     assert not found.is_password(ada, "")
 
 
+@pytest.mark.parametrize("password", ["\x00", "\x07", "\ud800", "\u0627a", "\u00ad", "x" * 4096])
+def test_an_odd_password_is_wrong_and_nothing_more(server: Slapd, password: str) -> None:
+    found = directory(server)
+    [ada] = found.users_by_id(["ada"])
+    assert not found.is_password(ada, password)
+
+
+@pytest.mark.parametrize("password", ["pass word\x07", "\u0627a", "пароль"])
+def test_an_odd_password_can_be_set_and_is_right(server: Slapd, password: str) -> None:
+    found = directory(server, **WRITABLE)
+    odd = found.create_user({"name": "odd"}, password)
+    try:
+        assert found.is_password(odd, password)
+    finally:
+        found.delete_user(odd)
+
+
 @pytest.mark.parametrize("name", ["*", "a*", "ada)(uid=*", "*)(objectClass=*", "ada\x00", "(", "\\2a", "\ud800"])
 def test_a_name_that_is_a_filter_finds_nobody(server: Slapd, name: str) -> None:
     assert directory(server).users_by_name(name) == []

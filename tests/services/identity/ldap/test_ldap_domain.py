@@ -20,10 +20,11 @@ def test_nobody_else_does(corp: Corp) -> None:
     dn = "uid=ada,ou=people,dc=example,dc=org"
     for name, password in (
         ("ada", "wrong"), ("ada", ""), ("ada", "bob-password"), ("nobody", "x"), ("*", "ada-password"),
-        ("ada)(uid=*", "ada-password"), ("", ""), (dn, "ada-password"),
+        ("ada)(uid=*", "ada-password"), ("", ""), ("ada", "\x00"), ("\x00", "x"), (dn, "ada-password"),
     ):  # fmt: skip
         answer = corp.log_in(name, password)
         assert answer.status == 401 and "requires authentication" in answer.text, (name, password)
+    assert corp.log_in("ada").status == 201
 
 
 def test_the_id_that_a_list_shows_is_good_for_logging_in(corp: Corp, cloud: IdentityCloud) -> None:
@@ -65,6 +66,14 @@ def test_roles_come_by_the_user_and_by_the_group(corp: Corp, cloud: IdentityClou
 
 def test_without_a_role_there_is_no_project(corp: Corp) -> None:
     assert corp.log_in("bob", scope=project("demo")).status == 401
+
+
+def test_a_domains_own_limit_holds(corp: Corp, cloud: IdentityCloud) -> None:
+    assert "truncated" not in cloud.admin.get(f"{BASE}/users?domain_id={corp.id}").json
+    config = {"config": {"identity": {"list_limit": 2}}}
+    assert cloud.admin.patch(f"{BASE}/domains/{corp.id}/config", config).status == 200
+    answer = cloud.admin.get(f"{BASE}/users?domain_id={corp.id}").json
+    assert len(answer["users"]) == 2 and answer["truncated"]
 
 
 def test_filters_and_pages(corp: Corp, cloud: IdentityCloud) -> None:

@@ -154,6 +154,16 @@ def test_without_its_directory_the_domains_tokens_end(domain: Corp, fake: FakeDi
     assert domain.log_in("ada").status == 401
 
 
+def test_wrong_passwords_lock_also_whom_the_cloud_has_never_seen(tmp_path: Path) -> None:
+    directory = fill(FakeDirectory())
+    with IdentityCloud(tmp_path, lockout_failure_attempts=2, lockout_duration=60) as cloud:
+        Directories.of(cloud.cloud).open = lambda options: directory
+        corp = Corp(cloud)
+        assert [corp.log_in("ada", "wrong").status for _ in range(2)] == [401, 401]
+        assert corp.log_in("ada").status == 401
+        assert corp.log_in("bob").status == 201
+
+
 # a directory that is not there
 
 

@@ -11,18 +11,24 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import ldap3
-from ldap3.core.exceptions import LDAPException
+from ldap3.core.exceptions import LDAPCommunicationError, LDAPException, LDAPResponseTimeoutError
+from pyasn1.error import PyAsn1Error
 
 from altostratus.kernel import clock, log
 from altostratus.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
-from altostratus.services.identity.directory.contract import DirectoryDown, SizedOut
-from altostratus.services.identity.directory.settings import SHORTEST_TIMEOUT_S, LdapSettings, Server
+from altostratus.services.identity.directory.contract import DirectoryDown, Unanswered
+from altostratus.services.identity.directory.settings import SHORTEST_TIMEOUT_S, LdapSettings, Server, Tls
 
 T = TypeVar("T")
 Connection = Any  # ldap3 has no types
 
 _log = log.get("identity.directory")
 _MOST_IDLE, _IDLE_S = 4, 30.0
+# what ends a connection, and what is about a question or its answer
+_BROKEN = (LDAPCommunicationError, LDAPResponseTimeoutError, OSError)
+_MISUNDERSTOOD = (LDAPException, PyAsn1Error, UnicodeError)
+# while a connection is made, everything means that there is none
+_REFUSED = (*_BROKEN, *_MISUNDERSTOOD)
 # result codes of RFC 4511
 SUCCESS, TIME_LIMIT, SIZE_LIMIT, NO_SUCH_OBJECT, INVALID_CREDENTIALS = 0, 3, 4, 32, 49
 _REFERRAL, _ADMIN_LIMIT = 10, 11
@@ -45,18 +51,22 @@ _REFUSALS: dict[int, tuple[type[BadRequest | Conflict | Forbidden | NotFound], s
 class _VerifyingTls(ldap3.Tls):  # type: ignore[misc]
     """The interpreter's own check of certificate and host name, instead of the library's copy of an old one."""
 
-    def __init__(self, settings: LdapSettings) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__()
-        tls = settings.tls
-        self._context = ssl.create_default_context(cafile=tls.ca_file, capath=tls.ca_directory)
-        if not tls.verify:
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
+        self._context = context
 
     def wrap_socket(self, connection: Connection, do_handshake: bool = False) -> None:
         connection.socket = self._context.wrap_socket(
             connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=do_handshake
         )
+
+
+def _context_of(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file, capath=tls.ca_directory)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _Idle(NamedTuple):
@@ -70,6 +80,7 @@ class Connections:
     def __init__(self, settings: LdapSettings) -> None:
         self._settings = settings
         self._idle: list[_Idle] = []
+        self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[[Connection], T]) -> T:
@@ -78,10 +89,13 @@ class Connections:
         if kept is not None:
             try:
                 return self._give_back(kept, question(kept))
-            except (LDAPException, OSError) as error:
+            except _BROKEN as error:
                 _close(kept)
                 if clock.monotonic() - started >= SHORTEST_TIMEOUT_S:
                     raise _down(self._settings, error) from None
+            except _MISUNDERSTOOD as error:
+                _close(kept)
+                raise _unanswered(error) from None
             except BaseException:
                 _close(kept)
                 raise
@@ -92,23 +106,27 @@ class Connections:
         connection = self._bound()
         try:
             return self._give_back(connection, question(connection))
-        except (LDAPException, OSError) as error:
+        except _BROKEN as error:
             _close(connection)
             raise _down(self._settings, error) from None
+        except _MISUNDERSTOOD as error:
+            _close(connection)
+            raise _unanswered(error) from None
         except BaseException:
             _close(connection)
             raise
 
     def is_let_in(self, dn: str, password: str) -> bool:
         """Does the server take this password for this name? Never asked without both: that would be anonymous."""
-        if not dn or not password:
+        secret = as_bytes(password)
+        if not dn or not secret or secret.decode() != password:
             return False
         connection = self._open()
         try:
-            connection.user, connection.password, connection.authentication = dn, password, ldap3.SIMPLE
+            connection.user, connection.password, connection.authentication = dn, secret, ldap3.SIMPLE
             connection.bind()
             code = connection.result["result"]
-        except (LDAPException, OSError) as error:
+        except _REFUSED as error:
             raise _down(self._settings, error) from None
         finally:
             _close(connection)
@@ -116,7 +134,7 @@ class Connections:
             return True
         if code in _NOT_LET_IN:
             return False
-        raise _down(self._settings, _words(connection))
+        raise _unanswered(_words(connection))
 
     def close(self) -> None:
         with self._lock:
@@ -147,10 +165,10 @@ class Connections:
         connection, settings = self._open(), self._settings
         try:
             if settings.user and settings.password:
-                connection.user, connection.password = settings.user, settings.password
+                connection.user, connection.password = settings.user, as_bytes(settings.password)
                 connection.authentication = ldap3.SIMPLE
             connection.bind()
-        except (LDAPException, OSError) as error:
+        except _REFUSED as error:
             _close(connection)
             raise _down(settings, error) from None
         if connection.result["result"] != SUCCESS:
@@ -168,15 +186,18 @@ class Connections:
         for server in servers:
             try:
                 return self._open_to(server)
-            except (LDAPException, OSError) as error:
+            except _REFUSED as error:
                 failure = error
         raise _down(settings, failure)
 
     def _open_to(self, server: Server) -> Connection:
         settings = self._settings
+        if self._context is None and (server.tls or settings.tls.start):
+            # reading all authorities takes longer than all the rest
+            self._context = _context_of(settings.tls)
         place = ldap3.Server(
             server.host, server.port, use_ssl=server.tls,
-            tls=_VerifyingTls(settings) if server.tls or settings.tls.start else None,
+            tls=None if self._context is None else _VerifyingTls(self._context),
             get_info=ldap3.NONE, connect_timeout=settings.timeout_s,
             # whoever we are sent to does not get our password
             allowed_referral_hosts=[("*", False)],
@@ -189,7 +210,7 @@ class Connections:
             connection.open(read_server_info=False)
             if settings.tls.start and not connection.start_tls(read_server_info=False):
                 raise OSError(f"it does not start TLS: {_words(connection)}")
-        except (LDAPException, OSError):
+        except _REFUSED:
             _close(connection)
             raise
         return connection
@@ -205,17 +226,15 @@ def demand_done(connection: Connection, what: str) -> None:
 
 
 def demand_found(connection: Connection) -> bool:
-    """Did a search end well? False if there is more than was given. Raises DirectoryDown, SizedOut."""
+    """Did a search end well? False if there is more than was given. Raises Unanswered."""
     code = connection.result["result"]
     if code in (SUCCESS, NO_SUCH_OBJECT, _REFERRAL):
         return True
     if code == SIZE_LIMIT:
         return False
     if code in (TIME_LIMIT, _ADMIN_LIMIT):
-        raise SizedOut(
-            f"The directory gave up on the search ({_words(connection)}). Ask for less, by name for example."
-        )
-    raise DirectoryDown(f"The domain's directory does not answer the search ({_words(connection)}).")
+        raise Unanswered("The directory gave up on the search: it has too many entries. Ask for one by its name.")
+    raise _unanswered(_words(connection))
 
 
 def _words(connection: Connection) -> str:
@@ -231,8 +250,18 @@ def _down(settings: LdapSettings, reason: object) -> DirectoryDown:
     )
 
 
+def _unanswered(reason: object) -> Unanswered:
+    _log.warning("a directory does not answer: %s", reason)
+    return Unanswered("The directory of this domain's users does not answer this question; the cloud's log says why.")
+
+
+def as_bytes(password: str) -> bytes:
+    """As it is: the library would refuse some characters, and change others. Half a surrogate pair becomes `?`."""
+    return password.encode(errors="replace")
+
+
 def _close(connection: Connection) -> None:
     try:
         connection.unbind()
-    except (LDAPException, OSError):
+    except _REFUSED:
         return

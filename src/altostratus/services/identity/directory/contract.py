@@ -12,11 +12,11 @@ Right = Literal["create", "update", "delete"]
 
 
 class DirectoryDown(Unavailable):
-    """The directory cannot be asked just now, or it does not let the cloud in; the message says what to do."""
+    """The directory cannot be asked just now, or it does not let the cloud in: for a while nobody need try."""
 
 
-class SizedOut(Unavailable):
-    """The directory has more entries than it gives, or than the cloud takes."""
+class Unanswered(Unavailable):
+    """The directory is there, but does not answer this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Condition(NamedTuple):
 
 
 class Directory(Protocol):
-    """All calls may raise DirectoryDown; those that change something Forbidden, Conflict, NotFound or BadRequest."""
+    """All calls may raise DirectoryDown and Unanswered; changes also Forbidden, Conflict, NotFound and BadRequest."""
 
     def may(self, kind: EntityKind, right: Right) -> bool:
         """Is the cloud allowed to do this? What it is not allowed it never tries."""

@@ -20,6 +20,7 @@ from altostratus.services.identity.logic import domain_config, domain_options
 from altostratus.services.identity.models import Project
 
 Options = Mapping[str, Any]
+_NO_LIMIT: Options = {"list_limit": None}
 # nobody asks for so long after a failure; nobody waits for a turn longer, nor when somebody has waited so long already
 _PAUSE_S, _TURN_S = 5.0, 1.0
 _BUSY = "The directory of this domain's users is busy. Try again in a moment."
@@ -82,9 +83,18 @@ class Directories:
             domain = tx.find(Project, domain_id)
             given = in_file.get(domain_id) or in_file.get(domain.name if domain is not None else "")
             if given is not None:
-                return domain_options.LDAP | domain_options.SENSITIVE["ldap"] | given
+                return {**_NO_LIMIT} | domain_options.LDAP | domain_options.SENSITIVE["ldap"] | given
         config = domain_config.effective(tx, self._cloud, domain_id)
-        return config["ldap"] if config["identity"]["driver"] == "ldap" else None
+        if config["identity"]["driver"] != "ldap":
+            return None
+        return {"list_limit": config["identity"]["list_limit"]} | config["ldap"]
+
+    def limit_of(self, domain_id: str) -> int:
+        """How many entries a list takes."""
+        with self._cloud.db.read() as tx:
+            options = self.options_of(tx, domain_id)
+        most = self._cloud[IdentityOptions].directory_list_limit
+        return min(most, (options or _NO_LIMIT)["list_limit"] or most)
 
     def has(self, domain_id: str) -> bool:
         with self._cloud.db.read() as tx:

@@ -9,7 +9,7 @@ import ldap3
 from altostratus.kernel import ids
 from altostratus.kernel.errors import BadRequest, Forbidden
 from altostratus.services.identity.directory import escaping
-from altostratus.services.identity.directory.connections import Connection, Connections, demand_done
+from altostratus.services.identity.directory.connections import Connection, Connections, as_bytes, demand_done
 from altostratus.services.identity.directory.contract import DirectoryDown, GroupEntry, UserEntry
 from altostratus.services.identity.directory.settings import Entities, LdapSettings
 
@@ -161,11 +161,11 @@ def _set_password(connection: Connection, settings: LdapSettings, dn: str, passw
     """By the server's own operation (RFC 3062), which hashes it; by the attribute where that is not offered."""
     attribute = settings.password_attribute
     if attribute.lower() == "userpassword":
-        connection.extend.standard.modify_password(dn, None, password)
+        connection.extend.standard.modify_password(dn, None, as_bytes(password))
         if connection.result["result"] != _PROTOCOL_ERROR:
             demand_done(connection, "Cannot set the password")
             return
-    value: str | bytes = f'"{password}"'.encode("utf-16-le") if attribute.lower() == "unicodepwd" else password
+    value = f'"{password}"'.encode("utf-16-le") if attribute.lower() == "unicodepwd" else as_bytes(password)
     connection.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, [value])]})
     demand_done(connection, "Cannot set the password")
 

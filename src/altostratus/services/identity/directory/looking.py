@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking directories, and keeping what they say. Every function here asks first and opens a transaction then."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from altostratus.kernel import clock, log
 from altostratus.kernel.clock import Timestamp
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.kernel.errors import Unavailable
+from altostratus.kernel.errors import ApiError, Unavailable
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.directory.contract import (
     Condition,
@@ -28,6 +29,9 @@ from altostratus.services.identity.models import IdMapping, RoleAssignment, User
 _log = log.get("identity.directory")
 _IDS_AT_ONCE = 50
 _MOST_GROUPS = 100
+T = TypeVar("T")
+# by our id: users with their groups
+Found = dict[str, tuple[UserEntry, list[GroupEntry]]]
 
 
 # logging in
@@ -57,9 +61,12 @@ def prove_password(cloud: Cloud, named: dict[str, Any], password: str) -> Proof 
     if len(found) != 1:
         return Proof(None, right=False)
     user_id = mirror.public_id(domain_id, "user", found[0].local_id)
-    if right:
-        with cloud.db.write() as tx:
-            _store(tx, cloud, domain_id, {user_id: (found[0], groups)}, moment)
+    with cloud.db.read() as tx:
+        is_new = tx.find(IdMapping, user_id) is None
+    if right or is_new:
+        # a new one too, so that wrong passwords count from the first one on
+        entries = {user_id: (found[0], groups)}
+        _keep(cloud, lambda tx: _store(tx, cloud, domain_id, entries, moment))
     with cloud.db.read() as tx:
         return Proof(login.find_login_user(tx, {"id": user_id}), right)
 
@@ -69,7 +76,9 @@ def _whom(cloud: Cloud, named: dict[str, Any]) -> tuple[str, str | None] | None:
     with cloud.db.read() as tx:
         if "id" in named:
             mapping = mirror.find_mapping(tx, "user", named["id"])
-            return None if mapping is None else (mapping.domain_id, mapping.local_id)
+            if mapping is None or Directories.of(cloud).options_of(tx, mapping.domain_id) is None:
+                return None
+            return mapping.domain_id, mapping.local_id
         if "name" not in named or "domain" not in named:
             return None
         domain_id = login.find_domain_id(tx, named["domain"])
@@ -144,10 +153,17 @@ def refresh_users(cloud: Cloud, domain_id: str, mappings: Sequence[Row[Any]]) ->
             found = {
                 mirror.public_id(domain_id, "user", one.local_id): (one, directory.groups_of(one)) for one in entries
             }
-        with cloud.db.write() as tx:
-            there |= set(_store(tx, cloud, domain_id, found, moment))
-            mirror.mark_gone(tx, cloud, "user", some.keys() - there)
+        there |= _keep_users(cloud, domain_id, set(some), found, moment)
     return there
+
+
+def _keep_users(cloud: Cloud, domain_id: str, wanted: set[str], found: Found, moment: Timestamp) -> set[str]:
+    def keep(tx: Tx) -> set[str]:
+        there = set(_store(tx, cloud, domain_id, found, moment))
+        mirror.mark_gone(tx, cloud, "user", wanted - there)
+        return there
+
+    return _keep(cloud, keep)
 
 
 def _refresh_groups(cloud: Cloud, domain_id: str, mappings: Sequence[Row[Any]]) -> set[str]:
@@ -155,10 +171,13 @@ def _refresh_groups(cloud: Cloud, domain_id: str, mappings: Sequence[Row[Any]]) 
     wanted = {row.public_id: row.local_id for row in mappings}
     with Directories.of(cloud).asking(domain_id) as directory:
         entries = directory.groups_by_id(wanted.values())
-    with cloud.db.write() as tx:
+
+    def keep(tx: Tx) -> set[str]:
         there = set(mirror.store(tx, cloud, domain_id, "group", entries, moment=moment))
         mirror.mark_gone(tx, cloud, "group", wanted.keys() - there)
-    return there
+        return there
+
+    return _keep(cloud, keep)
 
 
 def refresh_members(cloud: Cloud, group_id: str) -> bool:
@@ -167,17 +186,21 @@ def refresh_members(cloud: Cloud, group_id: str) -> bool:
     if mapping is None or mapping.gone_at is not None:
         return mapping is None
     moment, domain_id = clock.now(), mapping.domain_id
+    limit = Directories.of(cloud).limit_of(domain_id)
     with Directories.of(cloud).asking(domain_id) as directory:
         groups = directory.groups_by_id([mapping.local_id])
-        members = directory.members_of(groups[0], cloud[IdentityOptions].directory_list_limit) if groups else None
-    with cloud.db.write() as tx:
+        members = directory.members_of(groups[0], limit) if groups else None
+
+    def keep(tx: Tx) -> bool:
         if members is None:
             mirror.mark_gone(tx, cloud, "group", [group_id])
             return False
         mirror.store(tx, cloud, domain_id, "group", groups, moment=moment)
         users = mirror.store(tx, cloud, domain_id, "user", members.entries, moment=moment)
         mirror.store_members_of(tx, cloud, group_id, users, whole=members.whole)
-    return True
+        return True
+
+    return _keep(cloud, keep)
 
 
 def refresh_actors(cloud: Cloud, user_id: str | None) -> None:
@@ -209,13 +232,16 @@ class Shown:
 
 def look_through(cloud: Cloud, domain_id: str, kind: EntityKind, conditions: Iterable[Condition]) -> Shown:
     """Users or groups of a directory's domain. The conditions are the directory's to take: filter again."""
-    moment, limit, asked = clock.now(), cloud[IdentityOptions].directory_list_limit, list(conditions)
+    moment, limit, asked = clock.now(), Directories.of(cloud).limit_of(domain_id), list(conditions)
     with Directories.of(cloud).asking(domain_id) as directory:
         listing = _listing(directory, kind, asked, limit)
-    with cloud.db.write() as tx:
+
+    def keep(tx: Tx) -> None:
         mirror.store(tx, cloud, domain_id, kind, listing.entries, moment=moment)
         if listing.entries and listing.whole and not asked:
             mirror.mark_gone(tx, cloud, kind, tx.scalars(mirror.not_shown_since(kind, domain_id, moment)))
+
+    _keep(cloud, keep)
     return Shown(moment, listing.whole)
 
 
@@ -224,9 +250,17 @@ def _listing(directory: Directory, kind: EntityKind, conditions: Iterable[Condit
     return ask(conditions, limit)
 
 
-def _store(
-    tx: Tx, cloud: Cloud, domain_id: str, found: dict[str, tuple[UserEntry, list[GroupEntry]]], moment: Timestamp
-) -> list[str]:
+def _keep(cloud: Cloud, change: Callable[[Tx], T]) -> T:
+    """In a transaction; in a second one if another process has just seen the same users for the first time."""
+    try:
+        with cloud.db.write() as tx:
+            return change(tx)
+    except IntegrityError:
+        with cloud.db.write() as tx:
+            return change(tx)
+
+
+def _store(tx: Tx, cloud: Cloud, domain_id: str, found: Found, moment: Timestamp) -> list[str]:
     """Users and all their groups."""
     users = mirror.store(tx, cloud, domain_id, "user", [user for user, _ in found.values()], moment=moment)
     groups = {group.local_id: group for _, some in found.values() for group in some}
@@ -261,5 +295,5 @@ def refresh_watched(cloud: Cloud) -> None:
             continue
         try:
             refresh_users(cloud, domain_id, rows)
-        except Unavailable as error:
+        except ApiError as error:
             _log.warning("users of domain %s were not looked at: %s", domain_id, error)

@@ -20,5 +20,5 @@ class IdMapping(Model):
     kind: Mapped[str]
     local_id: Mapped[str] = mapped_column(Text)
     seen_at: Mapped[str]
-    gone_at: Mapped[str | None] = mapped_column(default=None)
+    gone_at: Mapped[str | None] = mapped_column(default=None, index=True)
     watched_until: Mapped[str | None] = mapped_column(default=None, index=True)
