@@ -11,8 +11,10 @@ from altostratus.services.identity.service import SERVICE
 
 _BESIDE = Path(__file__).resolve().parents[4] / "shared" / "yardstick"
 LIST = Path(os.environ.get("ALTO_YARDSTICK", _BESIDE)) / "api-ref-keystone.txt"
-# rooms that are being built
-_NOT_YET = ("OS-FEDERATION", "OS-OAUTH", "OS-TRUST", "access_rules")
+# the reference says protocol where upstream's code, and its clients, say protocols
+_MISPRINT = ("/protocol/", "/protocols/")
+# upstream's SAML, which this cloud says it does not have
+_SAML = "saml2"
 _PLACE = re.compile(r"\{[^}]+\}")
 
 
@@ -33,14 +35,14 @@ def ours():
 def test_every_call_is_offered(cloud):
     offered, missing, broken = ours(), [], []
     for method, template in calls():
-        path = _PLACE.sub("{}", template.removeprefix("/identity").removeprefix("/v3"))
-        if any(word in path for word in _NOT_YET):
-            continue
+        path = _PLACE.sub("{}", template.partition("?")[0].removeprefix("/identity").removeprefix("/v3")).replace(
+            *_MISPRINT
+        )
         if method not in offered.get(path, ()):
             missing.append(f"{method} {template}")
             continue
         # nothing of that name exists: a refusal with words, never an accident
         answer = cloud.admin.request(method, f"/identity/v3{path.replace('{}', 'nothing')}", {})
-        if answer.status in (405, 500, 501):
+        if answer.status in (405, 500) or (answer.status == 501 and _SAML not in path):
             broken.append(f"{method} {template}: {answer.status}")
     assert (missing, broken) == ([], [])

@@ -5,7 +5,7 @@ import pytest
 
 from altostratus.services.identity.logic import domain_config
 from altostratus.services.identity.models import DomainOption
-from tests.services.identity.conftest import BASE, DEMO_PASSWORD, project
+from tests.services.identity.conftest import BASE, DEMO_PASSWORD, IdentityCloud, project
 
 WISH = {
     "identity": {"driver": "ldap"},
@@ -146,3 +146,24 @@ def test_only_administrators(cloud, path):
     answers += [demo.put(path, {"config": WISH}), demo.patch(path, {"config": WISH})]
     assert [answer.status for answer in answers] == [403] * 6
     assert cloud.client(None).get(path).status == 401
+
+
+def test_everybody_may_know_the_rules_for_passwords(tmp_path):
+    with IdentityCloud(tmp_path, password_regex="^.{5,}$", password_regex_description="five characters") as cloud:
+        demo, path = cloud.as_user("demo", DEMO_PASSWORD), f"{BASE}/domains/default/config/security_compliance"
+        both = {"password_regex": "^.{5,}$", "password_regex_description": "five characters"}
+        assert demo.get(path).json["config"] == {"security_compliance": both}
+        assert demo.get(f"{path}/password_regex").json["config"] == {"password_regex": "^.{5,}$"}
+        assert demo.get(f"{path}/lockout_duration").status == 403
+        assert cloud.client(None).get(path).status == 401
+        other = cloud.make("domains", "domain", name="other")["id"]
+        assert demo.get(f"{BASE}/domains/{other}/config/security_compliance").status == 403
+        assert demo.get(f"{BASE}/domains/nothing/config/security_compliance").status == 404
+        change = {"config": {"security_compliance": both}}
+        for place in (path, f"{path}/password_regex"):
+            assert cloud.admin.patch(place, change).status == cloud.admin.delete(place).status == 403
+
+
+def test_without_rules_there_is_nothing_to_know(cloud):
+    shown = cloud.admin.get(f"{BASE}/domains/default/config/security_compliance").json["config"]
+    assert shown == {"security_compliance": {"password_regex": None, "password_regex_description": None}}

@@ -54,6 +54,8 @@ def test_a_group(cloud, service):
     changed = cloud.admin.patch(path, {"endpoint_group": wish}).json["endpoint_group"]
     assert changed["name"] == "h" and changed["filters"] == wish["filters"]
     assert len(cloud.admin.get(f"{path}/endpoints").json["endpoints"]) == 2
+    kept = cloud.admin.patch(path, {"endpoint_group": {"name": "i", "filters": None, "description": None}}).json
+    assert kept["endpoint_group"] == changed | {"name": "i"}
     assert cloud.admin.delete(path).status == 204
     assert cloud.admin.get(path).status == cloud.admin.delete(path).status == 404
 
@@ -63,6 +65,8 @@ def test_a_group(cloud, service):
     [
         {"name": "g"},
         {"name": "g", "filters": {}},
+        {"name": "g", "filters": None},
+        {"name": None, "filters": {"interface": "public"}},
         {"name": "g", "filters": {"url": "http://x"}},
         {"name": "g", "filters": {"interface": "other"}},
         {"name": "", "filters": {"interface": "public"}},

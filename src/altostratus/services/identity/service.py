@@ -75,6 +75,7 @@ SERVICE = Service(
         projects.ProjectTag,
         domains.Domain,
         domain_config.DomainConfig,
+        domain_config.SecurityCompliance,
         domain_config.DomainConfigDefault,
         roles.Role,
         roles.ImpliedRole,

@@ -8,6 +8,7 @@ from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.identity import models, policies
 from altostratus.services.identity.api.targets import flat
+from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic import domain_config
 
@@ -55,6 +56,19 @@ def show_defaults(call: Call) -> Reply:
     return Reply(200, {"config": domain_config.defaults(*_named(call))})
 
 
+def show_security_compliance(call: Call) -> Reply:
+    """Rules for passwords, for everybody who has a token."""
+    rules, option = call.cloud[IdentityOptions], call.params.get("option")
+    return Reply(200, {"config": domain_config.security_compliance(rules, _domain_id(call), option)})
+
+
+def refuse_change(_call: Call) -> None:
+    raise domain_config.refusal(
+        f"Group {domain_config.SECURITY_COMPLIANCE} is not supported for domain specific configurations. Set the rules"
+        " for passwords in section [identity] of the configuration file"
+    )
+
+
 def _show(path: str) -> Op:
     return Op("GET", path, "identity:get_domain_config", policies.ADMIN_OR_SYSTEM_READER, show_config, target=_domain)
 
@@ -88,6 +102,19 @@ class DomainConfig(Resource, path="/domains/{domain_id}/config"):
     delete = _delete("")
     delete_group = _delete(_GROUP)
     delete_option = _delete(_OPTION)
+
+
+class SecurityCompliance(Resource, path=f"/domains/{{domain_id}}/config/{domain_config.SECURITY_COMPLIANCE}"):
+    """What people must know to choose a password."""
+
+    show = Op("GET", "", "identity:get_security_compliance_domain_config", "@", show_security_compliance,
+              target=_domain)  # fmt: skip
+    show_option = Op("GET", "/{option}", "identity:get_security_compliance_domain_config", "@",
+                     show_security_compliance, target=_domain)  # fmt: skip
+    update = Op("PATCH", "", "identity:update_domain_config", policies.ADMIN, refuse_change)
+    update_option = Op("PATCH", "/{option}", "identity:update_domain_config", policies.ADMIN, refuse_change)
+    delete = Op("DELETE", "", "identity:delete_domain_config", policies.ADMIN, refuse_change)
+    delete_option = Op("DELETE", "/{option}", "identity:delete_domain_config", policies.ADMIN, refuse_change)
 
 
 class DomainConfigDefault(Resource, path="/domains/config"):

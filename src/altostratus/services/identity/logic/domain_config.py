@@ -16,12 +16,15 @@ from sqlalchemy import select
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx, table_of
 from altostratus.kernel.errors import Forbidden, NotFound
+from altostratus.services.identity.config import PasswordRules
 from altostratus.services.identity.logic.changes import announce
 from altostratus.services.identity.logic.domain_options import LONGEST_VALUE, OPTIONS, SENSITIVE, kind_of
+from altostratus.services.identity.logic.projects import DEFAULT_DOMAIN
 from altostratus.services.identity.models import DomainOption
 from altostratus.services.identity.tokens.key_ring import CredentialKeys
 
 Config = dict[str, dict[str, Any]]
+SECURITY_COMPLIANCE = "security_compliance"
 _PLACE = re.compile(r"%\((\w+)\)s")
 _KIND_WORDS = {bool: "true or false", int: "a whole number", float: "a number", list: "a list of texts", str: "text"}
 
@@ -47,6 +50,19 @@ def defaults(group: str | None = None, option: str | None = None) -> dict[str, A
     if option is not None and option not in OPTIONS[group or ""]:
         raise refusal(f"Reading the default for option {option} in group {group} is not supported")
     return _part(OPTIONS, group, option)
+
+
+def security_compliance(rules: PasswordRules, domain_id: str, option: str | None = None) -> dict[str, Any]:
+    """What people may know of the rules for passwords. Raises Forbidden for other domains than the default one."""
+    if domain_id != DEFAULT_DOMAIN:
+        raise refusal(
+            "Reading security compliance information for any domain other than the default domain is not allowed or"
+            " supported"
+        )
+    shown = {name: getattr(rules, name) or None for name in ("password_regex", "password_regex_description")}
+    if option is not None and option not in shown:
+        raise refusal(f"Reading security compliance values other than {' and '.join(shown)} is not allowed")
+    return _part({SECURITY_COMPLIANCE: shown}, SECURITY_COMPLIANCE, option)
 
 
 def show(tx: Tx, domain_id: str, group: str | None = None, option: str | None = None) -> dict[str, Any]:
