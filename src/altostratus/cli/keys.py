@@ -39,7 +39,7 @@ def rotate(
     """Make a new key for tokens. Nobody is logged out: older keys open what they sealed."""
     made = _ask("POST", f"/{'credentials' if credentials else 'tokens'}/rotate")["keys"]
     for key in made:
-        say(f"New key {key['number']} for {_USES[key['ring']]}; it is in use from now on.")
+        say(f"New key {key['number']} for {_USES[key['ring']]}; it is in use in two seconds.")
     if credentials:
         _wait_for_secrets(made[0]["number"])
         say("All stored secrets are sealed with it. Older keys are dropped in an hour, when nothing can need them.")
@@ -49,11 +49,14 @@ def _wait_for_secrets(number: int) -> None:
     """The control process does the work, and goes on with it after a restart; this only looks."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
-        shown = _ask("GET", "")
+        time.sleep(1)
+        try:
+            shown = _ask("GET", "")
+        except OSError:
+            continue  # it is being started again
         used = any(key["ring"] == "credentials" and key["in_use"] and key["number"] >= number for key in shown["keys"])
         if used and not shown["secrets_behind"]:
             return
-        time.sleep(1)
     fail("stored secrets are still being sealed anew; nothing is lost. Look again with: alto keys list")
 
 

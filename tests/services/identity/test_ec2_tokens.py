@@ -343,3 +343,61 @@ def test_credentials_go_with_their_project_and_domain(cloud):
     assert cloud.admin.delete(f"{BASE}/domains/{domain['id']}").status == 204
     with cloud.cloud.db.read() as tx:
         assert tx.find(Credential) is None
+
+
+class Trusting:
+    """ann trusts ben with the role reader; what ben makes with the trust is as weak as it."""
+
+    def __init__(self, cloud, *, impersonation):
+        self.cloud, self.place = cloud, demo_project(cloud)
+        self.ids = {name: cloud.make_user(name, name)["id"] for name in ("ann", "ben")}
+        for role in ("member", "reader"):
+            cloud.grant(role, user=self.ids["ann"], project=self.place)
+        trust = {
+            "trustor_user_id": self.ids["ann"],
+            "trustee_user_id": self.ids["ben"],
+            "project_id": self.place,
+            "impersonation": impersonation,
+            "roles": [{"name": "reader"}],
+        }
+        answer = self.ann.post(f"{BASE}/OS-TRUST/trusts", {"trust": trust})
+        assert answer.status == 201, answer.text
+        self.trust = answer.json["trust"]
+        scope = {"OS-TRUST:trust": {"id": self.trust["id"]}}
+        self.ben = cloud.as_user("ben", "ben", scope)
+
+    @property
+    def ann(self):
+        return self.cloud.as_user("ann", "ann", project("demo"))
+
+    def keys(self):
+        pair = {"access": "a", "secret": "s"}
+        body = {"type": "ec2", "blob": json.dumps(pair), "project_id": self.place}
+        answer = self.ben.post(f"{BASE}/credentials", {"credential": body})
+        assert answer.status == 201, answer.text
+        assert json.loads(answer.json["credential"]["blob"])["trust_id"] == self.trust["id"]
+        return pair
+
+
+@pytest.mark.parametrize("impersonation, name", [(True, "ann"), (False, "ben")])
+def test_keys_of_a_trust_have_its_roles(cloud, impersonation, name):
+    people = Trusting(cloud, impersonation=impersonation)
+    keys = people.keys()
+    answer = ask(cloud, simple_request(keys, "2"))
+    assert answer.status == 200, answer.text
+    token = answer.json["token"]
+    assert token["user"]["name"] == name and token["OS-TRUST:trust"]["id"] == people.trust["id"]
+    assert [role["name"] for role in token["roles"]] == ["reader"]
+    people.ann.delete(f"{BASE}/OS-TRUST/trusts/{people.trust['id']}")
+    assert ask(cloud, simple_request(keys, "2")).status == 401
+
+
+def test_keys_of_a_trust_that_came_to_another_user(cloud):
+    people = Trusting(cloud, impersonation=True)
+    keys = people.keys()
+    with cloud.cloud.db.write() as tx:
+        tx.update_where(Credential, user_id=people.ids["ben"])
+    assert ask(cloud, simple_request(keys, "2")).status == 401
+    with cloud.cloud.db.write() as tx:
+        tx.update_where(Credential, user_id=people.ids["ann"], project_id="elsewhere")
+    assert ask(cloud, simple_request(keys, "2")).status == 401

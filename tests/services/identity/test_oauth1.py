@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OAuth 1: consumers, the way to an access token, tokens made of it, and every way to be refused."""
 
+import json
 from urllib.parse import parse_qsl
 
 import pytest
@@ -10,6 +11,7 @@ from altostratus.kernel import clock
 from altostratus.services.identity.logic import oauth1 as logic
 from altostratus.services.identity.models import AccessToken, Consumer, RequestToken, UsedNonce
 from tests.services.identity.conftest import ADMIN_PASSWORD, BASE, project
+from tests.services.identity.test_ec2_tokens import ask, simple_request
 
 OAUTH = f"{BASE}/OS-OAUTH1"
 HERE = "http://falconframework.org"
@@ -380,3 +382,28 @@ def test_a_password_change_ends_the_tokens(cloud, program, access_token):
     path = f"{BASE}/users/{admin_id(cloud)}"
     assert cloud.admin.patch(path, {"user": {"password": ADMIN_PASSWORD}}).status == 200
     assert robot.get(f"{BASE}/auth/projects").status == 401
+
+
+def test_what_outlives_an_access_token_is_not_made_with_it(cloud, program, place):
+    asked = pair(program.ask(place))
+    access = pair(program.exchange(asked, verifier_of(cloud, asked, {"name": "admin"})))
+    robot = cloud.client(program.log_in(access).headers["x-subject-token"])
+    user = admin_id(cloud)
+    trust = {"trustor_user_id": user, "trustee_user_id": user, "project_id": place, "impersonation": True,
+             "roles": [{"name": "reader"}]}  # fmt: skip
+    assert robot.post(f"{BASE}/OS-TRUST/trusts", {"trust": trust}).status == 403
+    path = f"{BASE}/users/{user}/application_credentials"
+    assert robot.post(path, {"application_credential": {"name": "x"}}).status == 403
+
+
+def test_keys_made_with_an_access_token_end_with_it(cloud, program, access_token, place):
+    robot = cloud.client(program.log_in(access_token).headers["x-subject-token"])
+    keys = {"access": "a", "secret": "s"}
+    body = {"type": "ec2", "blob": json.dumps(keys), "project_id": place}
+    made = robot.post(f"{BASE}/credentials", {"credential": body})
+    assert json.loads(made.json["credential"]["blob"])["access_token_id"] == access_token[0]
+    answer = ask(cloud, simple_request(keys, "2"))
+    assert answer.json["token"]["OS-OAUTH1"]["access_token_id"] == access_token[0]
+    assert [role["name"] for role in answer.json["token"]["roles"]] == ["reader"]
+    assert cloud.admin.delete(given_path(cloud, access_token)).status == 204
+    assert ask(cloud, simple_request(keys, "2")).status == 401
