@@ -18,10 +18,26 @@ from tests.services.identity.ldap.slapd import SUFFIX, Slapd, group, options, pe
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 WRITABLE = {f"{kind}_allow_{right}": True for kind in ("user", "group") for right in ("create", "update", "delete")}
+UNIX_GROUP = f"""\
+dn: cn=unix,ou=groups,{SUFFIX}
+objectClass: posixGroup
+cn: unix
+gidNumber: 1000
+memberUid: ada
+memberUid: carol
+memberUid: somebody
+
+"""
+FAR_AWAY = f"""\
+dn: ou=far,ou=people,{SUFFIX}
+objectClass: organizationalUnit
+ou: far
+
+""" + person("deep").replace("uid=deep,", "uid=deep,ou=far,")
 PEOPLE = "".join((
     person("ada", "", "description: wrote the first program", "employeeType: programmer"),
     person("bob"), person("carol"), person("o*(x)\\, y+z", "odd-password"),
-    group("staff", "ada", "bob"), group("empty"),
+    group("staff", "ada", "bob"), group("empty"), UNIX_GROUP, FAR_AWAY,
 ))  # fmt: skip
 
 
@@ -114,6 +130,22 @@ def test_groups_of_a_user_and_members_of_a_group(server: Slapd) -> None:
     assert [one.name for one in found.members_of(staff, 100).entries] == ["ada", "bob"]
     assert found.groups_of(found.users_by_id(["carol"])[0]) == []
     assert found.members_of(found.groups_by_id(["empty"])[0], 100).entries == []
+
+
+def test_groups_may_name_members_by_their_ids(server: Slapd) -> None:
+    found = directory(
+        server, group_objectclass="posixGroup", group_member_attribute="memberUid", group_members_are_ids=True
+    )
+    [carol], [unix] = found.users_by_id(["carol"]), found.groups_by_id(["unix"])
+    assert [one.name for one in found.groups_of(carol)] == ["unix"]
+    assert sorted(one.name for one in found.members_of(unix, 100).entries) == ["ada", "carol"]
+
+
+def test_a_tree_is_searched_if_the_options_say_so(server: Slapd) -> None:
+    assert directory(server).users_by_id(["deep"]) == []
+    found = directory(server, query_scope="sub")
+    [deep] = found.users_by_id(["deep"])
+    assert deep.dn.startswith("uid=deep,ou=far,") and found.is_password(deep, "deep-password")
 
 
 def test_the_options_filter_hides_users(server: Slapd) -> None:

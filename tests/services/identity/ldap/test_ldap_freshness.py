@@ -130,6 +130,27 @@ def test_an_empty_answer_throws_nobody_out(domain: Corp, fake: FakeDirectory) ->
     assert is_good(client)
 
 
+def test_a_trust_gives_no_more_than_the_directory_leaves_the_trustor(domain: Corp, fake: FakeDirectory) -> None:
+    cloud, ada = domain.cloud, domain.id_of("users", "ada")
+    john = cloud.make_user()["id"]
+    demo = cloud.admin.get(f"{BASE}/projects?name=demo").json["projects"][0]["id"]
+    given = {
+        "trustor_user_id": ada, "trustee_user_id": john, "project_id": demo, "impersonation": True,
+        "roles": [{"name": "member"}],
+    }  # fmt: skip
+    trust = in_demo(domain).post(f"{BASE}/OS-TRUST/trusts", {"trust": given}).json["trust"]
+    scope = {"OS-TRUST:trust": {"id": trust["id"]}}
+    client = cloud.as_user("john", "secret", scope)
+    fake.members["staff"].remove("ada")
+    let_time_pass(cloud)
+    assert cloud.log_in("john", "secret", scope).status in (401, 403)
+    assert client.get(f"{BASE}/users/{ada}/groups").status == 401
+
+
+def test_tokens_of_directory_users_are_short(domain: Corp) -> None:
+    assert len(domain.token("ada")) < 255
+
+
 def test_names_may_change_places(domain: Corp, fake: FakeDirectory) -> None:
     before = {one["name"]: one["id"] for one in domain.list("users")}
     ada, bob = fake.users["ada"], fake.users["bob"]

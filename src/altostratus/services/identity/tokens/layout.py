@@ -140,8 +140,8 @@ def _unpacked_federated(packed: list[Any] | None) -> Federated | None:
 
 
 def _short(identifier: str) -> bytes | str:
-    """32 lower-case hexadecimal digits as 16 bytes; anything else as it is."""
-    if len(identifier) == 32:
+    """32 or 64 lower-case hexadecimal digits as half as many bytes; anything else as it is."""
+    if len(identifier) in (32, 64):
         try:
             packed = bytes.fromhex(identifier)
         except ValueError:
