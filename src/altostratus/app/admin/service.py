@@ -94,9 +94,10 @@ def show_trace(call: Call) -> Reply:
         .order_by(job.c.sequence)
     )
     by_id = {row.id: row for row in jobs}
-    events: list[dict[str, Any]] = [
-        {"at": row.created_at, "who": row.publisher_id, "what": row.event_type, "detail": _detail(row)}
+    events = [
+        event
         for row in call.tx.rows(_events_about(name, {row.request_id for row in jobs}))
+        for event in _event_views(row)
     ]
     for row in call.cloud.jobs.events_of(call.tx, by_id):
         kind = by_id[row.job_id].kind
@@ -115,6 +116,16 @@ def show_trace(call: Call) -> Reply:
     for event in events:
         event["after_s"] = clock.seconds_between(first, event["at"])
     return Reply(200, {"name": name, "events": events})
+
+
+def _event_views(row: Any) -> list[dict[str, Any]]:
+    """One line for an event, or those that it tells itself: its `way`, as (who, what, detail)."""
+    if row.event_type.startswith("alto.") and "way" in row.payload:
+        return [
+            {"at": row.created_at, "who": who, "what": what, "detail": detail}
+            for who, what, detail in row.payload["way"]
+        ]
+    return [{"at": row.created_at, "who": row.publisher_id, "what": row.event_type, "detail": _detail(row)}]
 
 
 def _detail(row: Any) -> Any:

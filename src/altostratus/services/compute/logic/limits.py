@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotas of compute: what is counted, and the refusals that clients know."""
 
+from typing import NamedTuple
+
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
 from altostratus.kernel.errors import Forbidden, OverQuota
@@ -25,7 +27,14 @@ COUNTABLES = (
 )
 
 
-def affordable(tx: Tx, cloud: Cloud, project_id: str, *, count: tuple[int, int], size: tuple[int, int]) -> int:
+class Affordable(NamedTuple):
+    """How many times something may be had, and `used of limit` of the project's own quota before that."""
+
+    times: int
+    use: dict[str, str]
+
+
+def affordable(tx: Tx, cloud: Cloud, project_id: str, *, count: tuple[int, int], size: tuple[int, int]) -> Affordable:
     """How many servers of `size` (vCPUs, MiB), between the two of `count`, the quota allows. Raises OverQuota."""
     (least, most), (vcpus, ram) = count, size
     each = {"instances": 1, "cores": vcpus, "ram": ram}
@@ -37,9 +46,10 @@ def affordable_growth(tx: Tx, cloud: Cloud, project_id: str, *, vcpus: int, ram:
     _affordable(tx, cloud, project_id, {"cores": vcpus, "ram": ram}, 1, 1)
 
 
-def _affordable(tx: Tx, cloud: Cloud, project_id: str, each: dict[str, int], least: int, most: int) -> int:
+def _affordable(tx: Tx, cloud: Cloud, project_id: str, each: dict[str, int], least: int, most: int) -> Affordable:
     """How many times `each` the quota allows, at most `most`. Raises OverQuota when that is less than `least`."""
     quotas, found = cloud.quotas("compute"), most
+    own: dict[str, str] = {}
     for ceiling in quotas.hold(tx, project_id):
         limits = {name: ceiling.limits.get(name, UNLIMITED) for name in each}
         used = {name: quotas.used(tx, name, ceiling.projects) for name in each}
@@ -47,6 +57,7 @@ def _affordable(tx: Tx, cloud: Cloud, project_id: str, each: dict[str, int], lea
             name: most if limits[name] < 0 or units <= 0 else max(0, limits[name] - used[name]) // units
             for name, units in each.items()
         }
+        own = own or {name: f"{used[name]} of {limits[name] if limits[name] >= 0 else 'any'}" for name in each}
         found = min(found, *room.values())
         if found < least:
             over = [name for name in each if room[name] < least]
@@ -57,7 +68,7 @@ def _affordable(tx: Tx, cloud: Cloud, project_id: str, each: dict[str, int], lea
                 f"Quota exceeded for {', '.join(over)}: Requested {requested}, but already used {already} of {allowed}"
                 f"{ceiling.words}"
             )
-    return found
+    return Affordable(found, own)
 
 
 def demand_metadata(tx: Tx, cloud: Cloud, project_id: str, items: int) -> None:

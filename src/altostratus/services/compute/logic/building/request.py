@@ -203,10 +203,11 @@ def create(tx: Tx, cloud: Cloud, ctx: Context, wanted: NewServers, request_id: s
     if ctx.project_id is None:
         raise Forbidden("Servers belong to projects: use a token that is scoped to one.")
     size = (flavor.vcpus, flavor.ram)
-    count = limits.affordable(tx, cloud, ctx.project_id, count=(wanted.least, wanted.most), size=size)
+    allowed = limits.affordable(tx, cloud, ctx.project_id, count=(wanted.least, wanted.most), size=size)
+    _tell_way(tx, cloud, ctx, allowed.use)
     reservation_id = "r-" + ids.new_hex_id()[:8]
     made = []
-    for index in range(count):
+    for index in range(allowed.times):
         server_id = ids.new_id()
         _insert(tx, ctx, wanted, server_id, index, reservation_id)
         rows = device_rows.insert_devices(tx, server_id, wanted.devices)
@@ -219,6 +220,20 @@ def create(tx: Tx, cloud: Cloud, ctx: Context, wanted: NewServers, request_id: s
         servers.notify(tx, cloud, tx.get(Server, server_id), "create.start")
         made.append(server_id)
     return made, reservation_id
+
+
+def _tell_way(tx: Tx, cloud: Cloud, ctx: Context, quota: dict[str, str]) -> None:
+    """For `alto trace`: the token's way from identity to here. What comes then is told by the job."""
+    names, methods = ctx.names, ", ".join(ctx.extra.get("methods", ()))
+    who, where = names.get("user_name", ctx.user_id), names.get("project_name", ctx.project_id)
+    way = (
+        ("identity", "1 token issued", f"to user {who} by {methods}, for project {where}, until {ctx.expires_at}"),
+        ("compute.api", "2 request with the token", "POST /servers"),
+        ("identity", "3 token verified", f"roles {', '.join(sorted(ctx.roles))} in project {where}"),
+        ("compute.api", "4 quota, and what is used", ", ".join(f"{name} {text}" for name, text in quota.items())),
+        ("compute.api", "5 work handed to compute", "a job for each server"),
+    )
+    cloud.events.emit(tx, "alto.compute.request.admitted", {"way": way}, publisher_id=f"{servers.EVENT_PUBLISHER}.api")
 
 
 def _insert(tx: Tx, ctx: Context, wanted: NewServers, server_id: str, index: int, reservation_id: str) -> None:
