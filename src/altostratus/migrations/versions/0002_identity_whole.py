@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=255), nullable=False),
         sa.Column("local_id", sa.Text(), nullable=False),
         sa.Column("seen_at", sa.String(length=255), nullable=False),
+        sa.Column("checked_at", sa.String(length=255), nullable=False),
         sa.Column("gone_at", sa.String(length=255), nullable=True),
         sa.Column("watched_until", sa.String(length=255), nullable=True),
         sa.PrimaryKeyConstraint("public_id"),

@@ -11,9 +11,11 @@ import pytest
 from altostratus.kernel import clock
 from altostratus.kernel.config import Settings
 from altostratus.services.identity.config import IdentityOptions
+from altostratus.services.identity.directory import looking
 from altostratus.services.identity.directory.directories import Directories
 from altostratus.services.identity.directory.fake import FakeDirectory
 from altostratus.services.identity.directory.looking import refresh_watched
+from altostratus.services.identity.logic import mirror
 from altostratus.services.identity.reconcilers.directories import forget_gone
 from tests.services.identity.conftest import BASE, IdentityCloud
 from tests.services.identity.ldap.conftest import Corp, fill
@@ -40,8 +42,8 @@ def is_good(client: Any) -> bool:
     return bool(client.get(f"{BASE}/auth/projects").status == 200)
 
 
-def let_time_pass(cloud: IdentityCloud, column: str = "seen_at", days: int = 1) -> None:
-    """Everything was seen, or missed, so long ago."""
+def let_time_pass(cloud: IdentityCloud, column: str = "checked_at", days: int = 1) -> None:
+    """Everybody was looked at, or missed, so long ago."""
     with cloud.cloud.db.write() as tx:
         before = clock.after(-days * 86_400)
         tx.conn.exec_driver_sql(f"UPDATE id_mappings SET {column} = ? WHERE {column} IS NOT NULL", (before,))
@@ -70,6 +72,24 @@ def test_whoever_left_a_group_loses_its_roles_after_the_next_look(domain: Corp, 
     let_time_pass(domain.cloud)
     refresh_watched(domain.cloud.cloud)
     assert not is_good(client)
+
+
+def test_lists_of_users_do_not_make_their_groups_fresh(domain: Corp, fake: FakeDirectory) -> None:
+    client = in_demo(domain)
+    fake.members["staff"].remove("ada")
+    let_time_pass(domain.cloud)
+    domain.list("users")
+    refresh_watched(domain.cloud.cloud)
+    assert not is_good(client)
+
+
+def test_a_list_that_was_asked_for_earlier_hides_nobody_from_a_later_one(domain: Corp) -> None:
+    inside = domain.cloud.cloud
+    later = looking.look_through(inside, domain.id, "user", [])
+    with inside.db.write() as tx:
+        entries = fill(FakeDirectory()).users.values()
+        mirror.store(tx, inside, domain.id, "user", entries, moment=clock.after(-60))
+        assert len(tx.scalars(mirror.shown_since("user", domain.id, later.moment))) == 3
 
 
 def test_whoever_was_disabled_is_out_after_the_next_look_and_old_tokens_stay_void(

@@ -99,10 +99,11 @@ def change_member(cloud: Cloud, group_id: str, user_id: str, *, add: bool) -> bo
         _demand_right(directory, "group", "update")
         change = directory.add_member if add else directory.remove_member
         change(_group(directory, group), _user(directory, user))
+        moment = clock.now()
         groups = directory.groups_of(_user(directory, user))
     with cloud.db.write() as tx:
-        known = mirror.store(tx, cloud, group.domain_id, "group", groups, moment=clock.now())
-        mirror.store_groups_of(tx, cloud, group.domain_id, user_id, known)
+        known = mirror.store(tx, cloud, group.domain_id, "group", groups, moment=moment)
+        mirror.store_groups_of(tx, cloud, group.domain_id, user_id, known, moment=moment)
     return True
 
 

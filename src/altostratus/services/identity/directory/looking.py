@@ -63,10 +63,12 @@ def prove_password(cloud: Cloud, named: dict[str, Any], password: str) -> Proof 
     user_id = mirror.public_id(domain_id, "user", found[0].local_id)
     with cloud.db.read() as tx:
         is_new = tx.find(IdMapping, user_id) is None
-    if right or is_new:
-        # a new one too, so that wrong passwords count from the first one on
+    if right:
         entries = {user_id: (found[0], groups)}
         _keep(cloud, lambda tx: _store(tx, cloud, domain_id, entries, moment))
+    elif is_new:
+        # so that wrong passwords count from the first one on
+        _keep(cloud, lambda tx: mirror.store(tx, cloud, domain_id, "user", found, moment=moment))
     with cloud.db.read() as tx:
         return Proof(login.find_login_user(tx, {"id": user_id}), right)
 
@@ -101,7 +103,7 @@ def keep_fresh(cloud: Cloud, user_id: str, *, may_be_dead: bool) -> None:
         mapping = mirror.find_mapping(tx, "user", user_id)
     if mapping is None:
         return
-    if mapping.gone_at is not None or mapping.seen_at < clock.after(-options.directory_refresh_s):
+    if mapping.gone_at is not None or mapping.checked_at < clock.after(-options.directory_refresh_s):
         try:
             refresh(cloud, "user", user_id)
         except Unavailable:
@@ -267,7 +269,7 @@ def _store(tx: Tx, cloud: Cloud, domain_id: str, found: Found, moment: Timestamp
     known = set(mirror.store(tx, cloud, domain_id, "group", groups.values(), moment=moment))
     for user_id in users:
         mine = {mirror.public_id(domain_id, "group", group.local_id) for group in found[user_id][1]}
-        mirror.store_groups_of(tx, cloud, domain_id, user_id, mine & known)
+        mirror.store_groups_of(tx, cloud, domain_id, user_id, mine & known, moment=moment)
     return users
 
 
@@ -281,7 +283,7 @@ def refresh_watched(cloud: Cloud) -> None:
         mapping.c.kind == "user",
         mapping.c.watched_until > clock.now(),
         mapping.c.gone_at.is_(None),
-        mapping.c.seen_at < clock.after(-cloud[IdentityOptions].directory_refresh_s),
+        mapping.c.checked_at < clock.after(-cloud[IdentityOptions].directory_refresh_s),
     )
     with cloud.db.read() as tx:
         watched = tx.rows(select(mapping).where(*is_due))

@@ -53,16 +53,21 @@ def store(
         _bring_up_to_date(tx, cloud, kind, row, wanted[one])
     mapping = table_of(IdMapping)
     for chunk in _chunks(mapped):
-        tx.execute(update(mapping).where(mapping.c.public_id.in_(chunk)).values(seen_at=moment, gone_at=None))
+        # whoever asked later knows better
+        older = (mapping.c.public_id.in_(chunk), mapping.c.seen_at < moment)
+        tx.execute(update(mapping).where(*older).values(seen_at=moment, gone_at=None))
     return list(wanted)
 
 
-def store_groups_of(tx: Tx, cloud: Cloud, domain_id: str, user_id: str, group_ids: Iterable[str]) -> None:
+def store_groups_of(
+    tx: Tx, cloud: Cloud, domain_id: str, user_id: str, group_ids: Iterable[str], *, moment: Timestamp
+) -> None:
     """Of the directory's groups the user is in these and no other."""
     member, mapping = table_of(GroupMember).c, table_of(IdMapping).c
     of_directory = select(mapping.public_id).where(mapping.domain_id == domain_id, mapping.kind == "group")
     mine = select(member.group_id).where(member.user_id == user_id, member.group_id.in_(of_directory))
     before, after = set(tx.scalars(mine)), set(group_ids)
+    tx.update(IdMapping, user_id, checked_at=moment)
     _change_members(tx, cloud, {(one, user_id) for one in after - before}, {(one, user_id) for one in before - after})
 
 

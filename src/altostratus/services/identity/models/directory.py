@@ -9,8 +9,9 @@ from altostratus.kernel.db import Mapped, Model, mapped_column
 class IdMapping(Model):
     """A user or group that a domain's directory has, or had; its row beside the local ones is a copy.
 
-    `seen_at`: when the directory last showed it; `gone_at`: when it was first missed. Until `watched_until` somebody
-    has a token as this user, so it is looked at again and again.
+    `seen_at`: when the directory last showed it, in a list maybe; `checked_at`: when it last showed the user with all
+    groups; `gone_at`: when it was first missed. Until `watched_until` somebody has a token as this user, who is looked
+    at again and again.
     """
 
     __tablename__ = "id_mappings"
@@ -20,5 +21,6 @@ class IdMapping(Model):
     kind: Mapped[str]
     local_id: Mapped[str] = mapped_column(Text)
     seen_at: Mapped[str]
+    checked_at: Mapped[str] = mapped_column(default="")
     gone_at: Mapped[str | None] = mapped_column(default=None, index=True)
     watched_until: Mapped[str | None] = mapped_column(default=None, index=True)
