@@ -15,6 +15,7 @@ from conformance.coverage.steps import Call
 NAMES = {
     "group": "ldap",
     "option": "url",
+    "rule": "password_regex",
     "tag": "venus",
     "new_region": "Shanghai",
     "mapping_id": "everybody",
@@ -84,6 +85,13 @@ DOMAIN_CONFIG = (
     Call("DELETE /v3/domains/{directory_id}/config/{group}/{option}"),
     Call("DELETE /v3/domains/{directory_id}/config/{group}"),
     Call("DELETE /v3/domains/{directory_id}/config"),
+    Call("GET /v3/domains", query="name=Default", keep="default_id=domains.0.id"),
+    Call("GET /v3/domains/{default_id}/config/security_compliance"),
+    Call("GET /v3/domains/{default_id}/config/security_compliance/{rule}"),
+    Call("PATCH /v3/domains/{default_id}/config/security_compliance", {"config": {}}, status=403),
+    Call("PATCH /v3/domains/{default_id}/config/security_compliance/{rule}", {"config": {}}, status=403),
+    Call("DELETE /v3/domains/{default_id}/config/security_compliance", status=403),
+    Call("DELETE /v3/domains/{default_id}/config/security_compliance/{rule}", status=403),
     Call("PATCH /v3/domains/{directory_id}", {"domain": {"enabled": False}}),
     Call("DELETE /v3/domains/{directory_id}"),
 )
