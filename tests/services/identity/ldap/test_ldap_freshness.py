@@ -195,6 +195,16 @@ def test_without_its_directory_the_domains_tokens_end(domain: Corp, fake: FakeDi
     assert domain.log_in("ada").status == 401
 
 
+def test_a_wrong_name_costs_the_directory_as_much_as_a_wrong_password(domain: Corp, fake: FakeDirectory) -> None:
+    domain.list("users")
+    costs = []
+    for name in ("ada", "nobody"):
+        before = fake.asked
+        assert domain.log_in(name, "wrong").status == 401
+        costs.append(fake.asked - before)
+    assert costs[0] == costs[1] == 2
+
+
 def test_wrong_passwords_lock_also_whom_the_cloud_has_never_seen(tmp_path: Path) -> None:
     directory = fill(FakeDirectory())
     with IdentityCloud(tmp_path, lockout_failure_attempts=2, lockout_duration=60) as cloud:

@@ -74,6 +74,9 @@ class Directory(Protocol):
 
     def is_password(self, user: UserEntry, password: str) -> bool: ...
 
+    def nobody(self) -> UserEntry:
+        """A user who does not exist: whose password is wrong after the same time as everybody's."""
+
     def list_users(self, conditions: Iterable[Condition], limit: int) -> Listing[UserEntry]:
         """The conditions may be taken wider than they are: the caller filters again."""
 

@@ -64,6 +64,9 @@ class FakeDirectory:
         self._asked()
         return bool(password) and self.passwords.get(user.local_id) == password
 
+    def nobody(self) -> UserEntry:
+        return UserEntry("", "", "")
+
     def list_users(self, conditions: Iterable[Condition], limit: int) -> Listing[UserEntry]:
         self._asked()
         wanted = list(conditions)

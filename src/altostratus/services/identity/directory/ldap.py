@@ -7,6 +7,7 @@ from typing import Any
 
 import ldap3
 
+from altostratus.kernel import ids
 from altostratus.services.identity.directory import escaping, ldap_changes
 from altostratus.services.identity.directory.connections import Connection, Connections, demand_found
 from altostratus.services.identity.directory.contract import (
@@ -30,7 +31,8 @@ _DEREFERENCE = {
 }
 _PLAIN_COLUMNS = ("description", "default_project_id")
 _EVERYTHING = "(objectClass=*)"
-MOST_IDS = 50
+# users or groups asked for by id at once; groups of one user
+MOST_IDS, MOST_GROUPS = 50, 1000
 
 
 class LdapDirectory:
@@ -63,6 +65,10 @@ class LdapDirectory:
 
     def is_password(self, user: UserEntry, password: str) -> bool:
         return self._connections.is_let_in(user.dn, password)
+
+    def nobody(self) -> UserEntry:
+        users, name = self._settings.users, ids.new_hex_id()
+        return UserEntry(name, escaping.named(users.id_attribute, name, users.tree_dn), name)
 
     def _users(self, condition: str, limit: int) -> Listing[UserEntry]:
         def question(connection: Connection) -> Listing[UserEntry]:
@@ -122,7 +128,7 @@ class LdapDirectory:
         settings = self._settings
         member = user.local_id if settings.members_are_ids else user.dn
         is_in = escaping.equals(settings.member_attribute, member, nested=settings.nested_groups)
-        return self._groups(is_in, 0).entries
+        return self._groups(is_in, MOST_GROUPS).entries
 
     def members_of(self, group: GroupEntry, limit: int) -> Listing[UserEntry]:
         settings = self._settings
@@ -192,7 +198,7 @@ class LdapDirectory:
     # searches
 
     def _search(self, connection: Connection, entities: Entities, condition: str, limit: int) -> Listing[Found]:
-        """Entries that also meet the options' own filter; `limit` 0 takes as many as the server gives."""
+        """Entries that also meet the options' own filter."""
         settings = self._settings
         found: list[Found] = []
         asked: dict[str, Any] = {
@@ -205,18 +211,17 @@ class LdapDirectory:
         }
         if settings.page_size:
             asked["paged_size"] = settings.page_size
-        elif limit:
+        else:
             asked["size_limit"] = limit + 1
         while True:
             connection.search(**asked)
             whole = demand_found(connection)
             found += _entries(connection)
             cookie = _cookie(connection) if settings.page_size else None
-            if not cookie or (limit and len(found) > limit):
+            if not cookie or len(found) > limit:
                 break
             asked["paged_cookie"] = cookie
-        whole = whole and not cookie and not (limit and len(found) > limit)
-        return Listing(found[:limit] if limit else found, whole)
+        return Listing(found[:limit], whole and not cookie and len(found) <= limit)
 
     def _read(
         self, connection: Connection, dn: str, attributes: list[str], condition: str = _EVERYTHING

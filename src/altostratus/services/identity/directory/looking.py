@@ -56,7 +56,8 @@ def prove_password(cloud: Cloud, named: dict[str, Any], password: str) -> Proof 
         found = directory.users_by_id([local_id]) if local_id is not None else directory.users_by_name(named["name"])
         if len(found) > 1:
             _log.warning("domain %s: several users have one name; none of them can log in by it", domain_id)
-        right = len(found) == 1 and bool(password) and directory.is_password(found[0], password)
+        user = found[0] if len(found) == 1 else directory.nobody()
+        right = bool(password) and directory.is_password(user, password) and len(found) == 1
         groups = directory.groups_of(found[0]) if right else []
     if len(found) != 1:
         return Proof(None, right=False)
