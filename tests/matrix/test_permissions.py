@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from altostratus.kernel.policy_checks import OwnThings
+from altostratus.testing.personas import EVERYBODY, PersonaAuthenticator
 from tests.matrix.whole import EVERY_OPERATION, body_of, headers_of, make_cloud, name_of, path_of
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +52,37 @@ def test_a_policy_that_refuses_all_is_asked_by_every_operation(cloud, monkeypatc
         if status < 400:
             allowed[name_of(entry)] = status
     assert not allowed
+
+
+@pytest.mark.parametrize("persona", EVERYBODY)
+def test_what_the_policy_refuses_somebody_even_for_own_things_is_refused(cloud, persona):
+    """Asked over HTTP, as each column of docs/permissions.md: no handler is more generous than its rule."""
+    token = EVERYBODY[persona]
+    context = PersonaAuthenticator().authenticate(token)
+    allowed = {}
+    for service, op in EVERY_OPERATION:
+        if op.public or op.rule is None:
+            continue
+        if cloud.cloud.policy(service.type).allows(op.rule, context, OwnThings(context)):
+            continue
+        status = ask(cloud, (service, op), token).status
+        if status < 400:
+            allowed[name_of((service, op))] = status
+    assert not allowed
+
+
+def test_a_domain_s_administrator_is_nobody_s_elsewhere(cloud):
+    """The role admin in a token of a domain opens no more in other services than the manager's of that domain."""
+    admin = PersonaAuthenticator().authenticate("admin@domain")
+    manager = admin.with_roles(frozenset({"manager", "member", "reader"}))
+    more = {}
+    for service in cloud.cloud.all_services():
+        policy = cloud.cloud.policy(service.type)
+        for rule in policy.declared if service.type != "identity" else ():
+            for target in (OwnThings(admin), {"project_id": "foreign", "tenant_id": "foreign", "user_id": "foreign"}):
+                if policy.allows(rule, admin, target) and not policy.allows(rule, manager, target):
+                    more[service.type, rule] = target
+    assert not more
 
 
 def test_no_operation_breaks_on_ids_that_exist_nowhere(cloud):

@@ -11,25 +11,32 @@ from altostratus.app.admin.service import SERVICE as ADMIN_SERVICE
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.kernel.auth import Context
 from altostratus.kernel.policy import Policy
+from altostratus.kernel.policy_checks import OwnThings
 from altostratus.kernel.resource.operations import Action, Op
 from altostratus.kernel.resource.service import Service
+from altostratus.testing.personas import EVERYBODY, PersonaAuthenticator
 
 PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
-PERSONAS = {
-    "admin": Context(user_id="a", roles=frozenset({"admin", "manager", "member", "reader"}), project_id="other"),
-    "manager": Context(user_id="u", roles=frozenset({"manager", "member", "reader"}), project_id="own"),
-    "member": Context(user_id="u", roles=frozenset({"member", "reader"}), project_id="own"),
-    "reader": Context(user_id="u", roles=frozenset({"reader"}), project_id="own"),
-    "service": Context(user_id="s", roles=frozenset({"service"}), project_id="service"),
-    "member of another project": Context(user_id="x", roles=frozenset({"member", "reader"}), project_id="foreign"),
-}
-TARGET = {"project_id": "own", "tenant_id": "own", "user_id": "u", "owner": "own", "is_public": "True"}
+PERSONAS = {name: PersonaAuthenticator().authenticate(token) for name, token in EVERYBODY.items()}
+OWNER = PersonaAuthenticator().authenticate("member@blue")
 HEADER = """# Who may do what
 
-Made by `tools/generate/permissions.py` from the declarations; do not edit. Each column is a persona asking for a
-resource of the project "own" under the default policy; `+` allowed, `-` refused, `*` no rule: any valid token,
-`o` open to everybody.
+Made by `tools/generate/permissions.py` from the declarations; do not edit. Each column is somebody who asks for
+something that belongs to project blue in the domain Default, and to that person, under the default policy: `+` allowed,
+`-` refused, `*` no rule, any valid token may ask, `o` open to everybody, without a token too. The role admin in any
+project is the cloud's; "no role" has a token of project blue without any.
 """
+
+
+class Things(OwnThings):
+    """Of project blue and the caller; what belongs to a person is not the caller's who comes from elsewhere."""
+
+    def __init__(self, context: Context) -> None:
+        stranger = context.project_id not in (None, OWNER.project_id)
+        names = {"project_domain_id": "default"}
+        user_id = OWNER.user_id if stranger else context.user_id
+        super().__init__(Context(user_id=user_id, project_id=OWNER.project_id, names=names))
+        self["is_public"] = "True"
 
 
 def allowed(policy: Policy, op: Op, context: Context) -> str:
@@ -37,7 +44,7 @@ def allowed(policy: Policy, op: Op, context: Context) -> str:
         return "o"
     if op.rule is None:
         return "*"
-    return "+" if policy.allows(op.rule, context, TARGET) else "-"
+    return "+" if policy.allows(op.rule, context, Things(context)) else "-"
 
 
 def describe(service: Service) -> list[str]:

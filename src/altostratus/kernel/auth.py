@@ -46,7 +46,7 @@ class Context:
     @cached_property
     def is_admin(self) -> bool:
         """May see other projects' resources. Each service asks its policy for what may be *done*."""
-        return "admin" in self.roles
+        return "admin" in self.roles and self.domain_id is None
 
     @property
     def is_scoped(self) -> bool:

@@ -43,9 +43,11 @@ SERVICE = Persona("service", "rule:service_or_admin")
 ANY = Persona("any authenticated user", "@")
 OWNER_USER = Persona("the user", "rule:context_is_admin or user_id:%(user_id)s")
 
+# In a token of a domain the role admin rules that domain, not the cloud. Upstream's services refuse such tokens.
+_CLOUD_ADMIN = "role:admin and domain_id:None"
 BASE_RULES = (
-    policy.RuleDefault("context_is_admin", "role:admin", description="The cloud's administrators."),
-    policy.RuleDefault("admin_required", "role:admin", description="The cloud's administrators."),
+    policy.RuleDefault("context_is_admin", _CLOUD_ADMIN, description="The cloud's administrators."),
+    policy.RuleDefault("admin_required", _CLOUD_ADMIN, description="The cloud's administrators."),
     policy.RuleDefault("service_api", "role:service", description="Other services of the cloud."),
     policy.RuleDefault("service_or_admin", "rule:service_api or rule:context_is_admin"),
     policy.RuleDefault("project_manager_api", "role:manager and project_id:%(project_id)s"),

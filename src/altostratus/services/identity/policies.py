@@ -48,7 +48,10 @@ TOKEN_VALIDATOR = f"{_READERS} or rule:service_role or rule:token_subject"
 TOKEN_REVOKER = f"{_ADMIN} or rule:token_subject"
 CREDENTIAL_READER = f"{_READERS} or user_id:%(target.credential.user_id)s"
 CREDENTIAL_OWNER = f"{_ADMIN} or user_id:%(target.credential.user_id)s"
-EC2_OWNER = f"{_ADMIN} or (role:member and user_id:%(target.credential.user_id)s)"
+EC2_OWNER = Persona(
+    "owner or admin", f"{_ADMIN} or (role:member and user_id:%(target.credential.user_id)s)", _NOT_DOMAIN
+)
+EC2_READER = Persona("owner, admin or system reader", CREDENTIAL_READER, _NOT_DOMAIN)
 LIMIT_READER = (
     f"{_READERS}"
     " or domain_id:%(target.limit.domain_id)s or domain_id:%(target.limit.project.domain_id)s"

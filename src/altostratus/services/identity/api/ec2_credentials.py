@@ -99,7 +99,7 @@ class Ec2Credential(IdentityResource, path="/users/{user_id}/credentials/OS-EC2"
     create = Op(
         "POST", "", "identity:ec2_create_credential", policies.EC2_OWNER, create_pair, body=_NEW, target=_target
     )
-    show = Op("GET", "/{access}", "identity:ec2_get_credential", policies.CREDENTIAL_READER, show_pair, target=_target)
+    show = Op("GET", "/{access}", "identity:ec2_get_credential", policies.EC2_READER, show_pair, target=_target)
     delete = Op(
         "DELETE", "/{access}", "identity:ec2_delete_credential", policies.EC2_OWNER, delete_pair,
         target=_target,

@@ -101,13 +101,10 @@ def show_image(call: Call) -> Reply:
 
 
 def create_target(call: Call) -> dict[str, Any]:
+    """Without a project there is no owner, so neither a token of a domain nor one without scope is the owner's."""
     owner = call.body.get("owner", call.ctx.project_id)
-    return {
-        "project_id": owner,
-        "tenant_id": owner,
-        "owner": owner,
-        "visibility": call.body.get("visibility", "shared"),
-    }
+    named = {"project_id": owner, "tenant_id": owner, "owner": owner} if owner else {}
+    return {**named, "visibility": call.body.get("visibility", "shared")}
 
 
 def create_image(call: Call) -> Reply:

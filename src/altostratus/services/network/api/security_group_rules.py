@@ -61,7 +61,8 @@ def row_target(call: Call) -> dict[str, Any]:
 
 def list_target(call: Call) -> dict[str, Any]:
     """In a list everybody sees only what `visible_rules` lets through."""
-    return {**call.own_target(), "security_group:project_id": call.ctx.project_id}
+    target = call.own_target()
+    return target | ({"security_group:project_id": call.ctx.project_id} if call.ctx.project_id else {})
 
 
 def create_rule(call: Call, body: dict[str, Any]) -> Any:
