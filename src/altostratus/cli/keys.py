@@ -22,8 +22,9 @@ def list_keys() -> None:
     shown = _ask("GET", "")
     table = Table("for", "number", "made at (UTC)", "state")
     for key in shown["keys"]:
-        older = key["number"] < _newest(shown, key["ring"])
-        state = "in use" if key["in_use"] else "opens what it sealed" if older else "in use soon"
+        used = [other["number"] for other in shown["keys"] if other["ring"] == key["ring"] and other["in_use"]]
+        coming = used and key["number"] > used[0]
+        state = "in use" if key["in_use"] else "in use soon" if coming else "opens what it sealed"
         table.add_row(_USES[key["ring"]], str(key["number"]), key["made_at"][:19], state)
     out.print(table)
     if shown["secrets_behind"]:
@@ -58,10 +59,6 @@ def _wait_for_secrets(number: int) -> None:
         if used and not shown["secrets_behind"]:
             return
     fail("stored secrets are still being sealed anew; nothing is lost. Look again with: alto keys list")
-
-
-def _newest(shown: dict[str, Any], ring: str) -> int:
-    return max(int(key["number"]) for key in shown["keys"] if key["ring"] == ring)
 
 
 def _ask(method: str, path: str) -> Any:

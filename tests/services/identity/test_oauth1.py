@@ -212,6 +212,17 @@ def test_a_signed_request_is_good_for_ten_minutes(cloud, program, place):
     assert program.send(path, headers).status == 400
 
 
+def test_behind_a_proxy_clients_sign_the_address_of_the_catalog(cloud, consumer, place):
+    outside = Program(cloud, consumer, place="https://cloud.example:8443")
+    assert outside.ask(place).status == 401
+    [service] = cloud.admin.get(f"{BASE}/services?type=identity").json["services"]
+    endpoint = {"service_id": service["id"], "interface": "public", "url": "https://cloud.example:8443/identity"}
+    cloud.make("endpoints", "endpoint", **endpoint)
+    asked = pair(outside.ask(place))
+    assert outside.log_in(pair(outside.exchange(asked, verifier_of(cloud, asked)))).status == 201
+    assert Program(cloud, consumer, place="http://cloud.example:8443").ask(place).status == 401
+
+
 # refused authorizations
 
 

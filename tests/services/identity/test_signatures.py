@@ -72,4 +72,4 @@ def test_oauth(given_pairs, host, query):
         with suppress(BadRequest):
             signature.read_parameters(request, "oauth_consumer_key")
         given_signature = {"oauth_signature_method": "HMAC-SHA1", "oauth_signature": "s"}
-        assert not signature.is_signed(request, given_signature, "secret")
+        assert not signature.is_signed(request, given_signature, ["secret"], ["https://cloud"])

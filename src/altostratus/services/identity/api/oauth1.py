@@ -113,9 +113,10 @@ def create_request_token(call: Call) -> Reply:
         raise missing("Requested-Project-Id", "request")
     with call.cloud.db.read() as tx:
         consumer = tx.find(models.Consumer, given["oauth_consumer_key"])
+        places = oauth1.places(tx)
     if consumer is None:
         raise NotFound("Consumer not found. Ask an administrator of the cloud for one.")
-    if not signature.is_signed(request, given, _secret(call, consumer)):
+    if not signature.is_signed(request, given, [_secret(call, consumer)], places):
         raise Unauthorized("Invalid signature")
     secret, sealed = _new_secret(call)
     with call.cloud.db.write() as tx:
@@ -138,7 +139,9 @@ def create_access_token(call: Call) -> Reply:
     with call.cloud.db.read() as tx:
         asked = oauth1.get_request_token(tx, given["oauth_token"])
         consumer = tx.find(models.Consumer, given["oauth_consumer_key"])
-    _demand_exchange(call, request, given, asked, consumer)
+        places = oauth1.places(tx)
+    secrets = [_secret(call, row) for row in (consumer, asked) if row is not None]
+    _demand_exchange(given, asked, consumer, signature.is_signed(request, given, secrets, places))
     secret, sealed = _new_secret(call)
     with call.cloud.db.write() as tx:
         oauth1.use_nonce(tx, asked.consumer_id, signature.digest_of(given), 2 * signature.CLOCK_SKEW_S)
@@ -148,15 +151,13 @@ def create_access_token(call: Call) -> Reply:
     return _token_reply(row, secret)
 
 
-def _demand_exchange(
-    call: Call, request: HttpRequest, given: signature.Parameters, asked: Row[Any], consumer: Row[Any] | None
-) -> None:
+def _demand_exchange(given: signature.Parameters, asked: Row[Any], consumer: Row[Any] | None, signed: bool) -> None:
     """Raises Unauthorized unless the consumer that asked has signed, with the verifier that its user was given."""
     if consumer is None:
         raise Unauthorized("Provided consumer does not exist.")
     if consumer.id != asked.consumer_id:
         raise Unauthorized("Provided consumer key does not match stored consumer key.")
-    if not signature.is_signed(request, given, _secret(call, consumer), _secret(call, asked)):
+    if not signed:
         raise Unauthorized("Invalid signature")
     if asked.verifier is None:
         raise Unauthorized("Request Token does not have an authorizing user id: no user has authorized it yet.")

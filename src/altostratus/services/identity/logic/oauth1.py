@@ -14,7 +14,16 @@ from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.errors import not_found
 from altostratus.services.identity.logic.changes import announce
 from altostratus.services.identity.logic.effective import effective_roles
-from altostratus.services.identity.models import AccessToken, Consumer, Project, RequestToken, Role, UsedNonce
+from altostratus.services.identity.models import (
+    AccessToken,
+    CatalogService,
+    Consumer,
+    Endpoint,
+    Project,
+    RequestToken,
+    Role,
+    UsedNonce,
+)
 
 # without those that people take for one another: i, I, l, 1, o, O, 0 and j
 _VERIFIER_CHARACTERS = "abcdefghkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -48,6 +57,14 @@ def delete_consumer(tx: Tx, cloud: Cloud, consumer_id: str) -> None:
 
 
 # from the question to the access token
+
+
+def places(tx: Tx) -> list[str]:
+    """Where the catalog says that identity is: "https://cloud.example"."""
+    service, endpoint = table_of(CatalogService).c, table_of(Endpoint).c
+    statement = select(endpoint.url).join(table_of(CatalogService), service.id == endpoint.service_id)
+    urls = tx.scalars(statement.where(service.type == "identity", service.enabled, endpoint.enabled))
+    return sorted({"/".join(url.split("/")[:3]) for url in urls})
 
 
 def use_nonce(tx: Tx, consumer_id: str, digest: str, keep_s: int) -> None:

@@ -7,6 +7,8 @@ Only HMAC signatures are taken: PLAINTEXT would send the secrets themselves, and
 import hashlib
 import hmac
 from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from oauthlib.oauth1.rfc5849 import signature, utils
@@ -50,12 +52,26 @@ def read_parameters(request: HttpRequest, *wanted: str) -> Parameters:
     return found
 
 
-def is_signed(request: HttpRequest, given: Parameters, consumer_secret: str, token_secret: str = "") -> bool:
-    """Do the secrets make the signature that the header has?"""
+def is_signed(request: HttpRequest, given: Parameters, secrets: Sequence[str], places: Iterable[str] = ()) -> bool:
+    """Do the secrets (consumer's, token's) make the signature that the header has?
+
+    `places` are our own addresses ("https://cloud.example") besides the one that the request came to: behind a proxy
+    clients sign another.
+    """
+    try:
+        here = urlsplit(request.url)
+    except ValueError:  # no address at all
+        return False
+    addresses = [request.url, *(f"{place}{here.path}?{here.query}" for place in places)]
+    return any(_is_signed_for(replace(request, url=address), given, secrets) for address in addresses)
+
+
+def _is_signed_for(request: HttpRequest, given: Parameters, secrets: Sequence[str]) -> bool:
     try:
         text = _signed_text(request)
     except ValueError:  # a Host or a query that no client could have signed
         return False
+    consumer_secret, token_secret = (*secrets, "")[:2]
     key = f"{utils.escape(consumer_secret)}&{utils.escape(token_secret)}"
     made = hmac.new(key.encode(), text.encode(), _HASHES[given["oauth_signature_method"]]).digest()
     return hmac.compare_digest(b64encode(made), given["oauth_signature"].encode())

@@ -7,6 +7,7 @@ from typing import Any
 from altostratus.kernel import clock
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.errors import NotFound
+from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.logic import sealed
 from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
 from altostratus.services.identity.tokens.key_folder import KeyFolder
@@ -23,10 +24,11 @@ class KeyInfo:
 
 
 def list_keys(cloud: Cloud) -> list[KeyInfo]:
+    unused = {"jws"} if cloud[IdentityOptions].token_provider != "jws" else set()
     found = []
     for ring, folder in _folders(cloud).items():
         files = folder.files()
-        in_use = folder.number_in_use() if files else 0
+        in_use = folder.number_in_use() if files and ring not in unused else 0
         found += [KeyInfo(ring, file.number, clock.timestamp(file.made_unix), file.number == in_use) for file in files]
     return found
 

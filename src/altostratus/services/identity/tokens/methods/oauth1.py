@@ -20,6 +20,7 @@ def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
     stated = signature.read_parameters(attempt.request, "oauth_consumer_key", "oauth_token")
     with cloud.db.read() as tx:
         consumer = tx.find(Consumer, stated["oauth_consumer_key"])
+        places = oauth1.places(tx)
         access_token = tx.find(AccessToken, stated["oauth_token"])
         user = None if access_token is None else login.find_login_user(tx, {"id": access_token.user_id})
     if consumer is None or access_token is None or user is None or access_token.consumer_id != consumer.id:
@@ -28,7 +29,7 @@ def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
         raise LoginError(f"access token {access_token.id} has expired")
     keys = cloud.part(CredentialKeys)
     secrets = [keys.unseal(row.encrypted_secret).decode() for row in (consumer, access_token)]
-    if not signature.is_signed(attempt.request, stated, *secrets):
+    if not signature.is_signed(attempt.request, stated, secrets, places):
         raise LoginError("wrong signature")
     with cloud.db.write() as tx:
         oauth1.use_nonce(tx, consumer.id, signature.digest_of(stated), 2 * signature.CLOCK_SKEW_S)
