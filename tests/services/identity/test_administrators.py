@@ -124,6 +124,20 @@ def test_a_domain_manager_gives_manager_member_and_reader_only(world):
     assert given == {"manager": 204, "member": 204, "reader": 204, "admin": 403, "service": 403}
 
 
+def test_a_domain_admin_gives_no_role_with_power_over_other_domains(cloud, world):
+    """The role admin on any project is the cloud's: whoever could give it in a domain would have the cloud."""
+    cloud.make("roles", "role", name="itsec")
+    cloud.make("roles", "role", name="operator")
+    boss = world.person("admin", "domain")
+    given = {}
+    for place in (f"projects/{world.near}", f"domains/{world.own}"):
+        for name in ("admin", "service", "itsec", "manager", "operator"):
+            path = f"{BASE}/{place}/users/{world.here}/roles/{cloud.role_id(name)}"
+            given.setdefault(name, []).append(boss.put(path).status)
+    assert given.pop("manager") == given.pop("operator") == [204, 204]
+    assert set(map(tuple, given.values())) == {(403, 403)}
+
+
 @pytest.mark.parametrize("role", ["member", "reader"])
 def test_a_domain_reader_looks_at_its_own_domain_and_changes_nothing(world, role):
     reader = world.person(role, "domain")

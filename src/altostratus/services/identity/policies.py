@@ -88,7 +88,7 @@ _OWN_OR_GLOBAL_ROLE = "(domain_id:%(target.role.domain_id)s or None:%(target.rol
 GRANTS_READER = f"{_READERS} or {_in_own_domain('reader')}"
 GRANT_READER = f"{_READERS} or ({_in_own_domain('reader')} and {_OWN_OR_GLOBAL_ROLE})"
 GRANT_WRITER = (
-    f"{_ADMIN} or ({_in_own_domain('admin')} and {_OWN_OR_GLOBAL_ROLE})"
+    f"{_ADMIN} or ({_in_own_domain('admin')} and {_OWN_OR_GLOBAL_ROLE} and not rule:cloud_wide_role)"
     f" or ({_in_own_domain('manager')} and rule:domain_managed_target_role)"
 )
 
@@ -101,6 +101,11 @@ RULES = (
     Rule("admin_or_owner", "rule:admin_required or rule:owner", "Administrators, and the user that the path names."),
     Rule("token_subject", "user_id:%(target.token.user_id)s", "The user that the subject token belongs to."),
     Rule("admin_or_token_subject", "rule:admin_required or rule:token_subject", "Administrators, and that user."),
+    Rule(
+        "cloud_wide_role",
+        "'admin':%(target.role.name)s or 'service':%(target.role.name)s or 'itsec':%(target.role.name)s",
+        "Roles with power over other domains, wherever they are given: the administrator of a domain gives none.",
+    ),
     Rule(
         "domain_managed_target_role",
         "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s",
