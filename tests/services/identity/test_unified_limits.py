@@ -139,6 +139,23 @@ def test_images(unified):
     assert usage["image_count_total"] == {"usage": 1, "limit": 1} and usage["image_size_total"]["limit"] == 0
 
 
+def test_images_on_their_way(unified):
+    for resource in ("image_count_uploading", "image_stage_total"):
+        unified.register("image", resource, 1)
+    first, second = (unified.make_image().json["id"] for _ in range(2))
+    header = {"Content-Type": "application/octet-stream"}
+    staged = unified.member.client.put(f"/image/v2/images/{first}/stage", b"x" * (1 << 20), headers=header)
+    assert staged.status == 204
+    refused = unified.member.client.put(f"/image/v2/images/{second}/file", b"x", headers=header)
+    assert refused.status == 413 and "image_count_uploading" in refused.text
+    unified.limit("image", "image_count_uploading", 5, **BLUE)
+    refused = unified.member.client.put(f"/image/v2/images/{second}/stage", b"x", headers=header)
+    assert refused.status == 413 and "image_stage_total" in refused.text
+    assert unified.member.client.put(f"/image/v2/images/{second}/file", b"x", headers=header).status == 204
+    usage = unified.member.client.get("/image/v2/info/usage").json["usage"]
+    assert usage["image_stage_total"] == {"usage": 1, "limit": 1} and usage["image_count_uploading"]["usage"] == 1
+
+
 def test_networks(unified):
     unified.register("network", "network", 1)
     assert unified.make_network().status == 201

@@ -15,7 +15,12 @@ from altostratus.services.image.config import ImageOptions
 from altostratus.services.image.errors import envelope
 from altostratus.services.image.jobs.delete_data import DELETE_DATA
 from altostratus.services.image.jobs.import_image import IMPORT_IMAGE
-from altostratus.services.image.logic.images import count_images, total_size_mib
+from altostratus.services.image.logic.images import (
+    count_images,
+    count_uploading,
+    staged_size_mib,
+    total_size_mib,
+)
 from altostratus.services.image.logic.uploads import Uploads
 from altostratus.services.image.reconcilers import RECONCILERS, Orphans
 
@@ -44,6 +49,8 @@ SERVICE = Service(
     reconcilers=RECONCILERS,
     quotas=(
         Countable("image_count_total", UNLIMITED, count_images, "images"),
+        Countable("image_count_uploading", UNLIMITED, count_uploading, "images on their way"),
+        Countable("image_stage_total", UNLIMITED, staged_size_mib, "MiB of staged data"),
         Countable("image_size_total", UNLIMITED, total_size_mib, "MiB of image data"),
     ),
     options=(ImageOptions,),

@@ -7,7 +7,7 @@ its projects together. What is not registered keeps the service's own default.
 
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from altostratus.kernel.db import Tx, table_of
 from altostratus.kernel.quota import Ceiling
@@ -36,7 +36,8 @@ _OWN = (
     .where(*_here(_limit), or_(_limit.project_id == bindparam("project"), _limit.domain_id == bindparam("domain")))
     .order_by(_limit.region_id.is_not(None), _limit.service_id)
 )
-_DOMAIN = select(_project.domain_id).where(_project.id == bindparam("project"))
+# a domain is a project too: then its own limits are those of the tree
+_DOMAIN = select(func.coalesce(_project.domain_id, _project.id)).where(_project.id == bindparam("project"))
 _INSIDE = select(_project.id).where(or_(_project.domain_id == bindparam("domain"), _project.id == bindparam("domain")))
 _PROJECTS = select(_limit.project_id).where(*_here(_limit), _limit.project_id.is_not(None)).distinct()
 

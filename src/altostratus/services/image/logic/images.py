@@ -115,6 +115,24 @@ def count_images(tx: Tx, projects: Sequence[str]) -> int:
     return int(tx.scalar(select(func.count()).where(image.owner.in_(projects))))
 
 
+def count_uploading(tx: Tx, projects: Sequence[str]) -> int:
+    """Images whose data is on its way: being received, staged or imported."""
+    image = table_of(ImageRow).c
+    counted = select(func.count()).where(
+        image.owner.in_(projects), image.status.in_(("saving", "uploading", "importing"))
+    )
+    return int(tx.scalar(counted))
+
+
+def staged_size_mib(tx: Tx, projects: Sequence[str]) -> int:
+    """MiB of data that waits for an import, rounded down."""
+    image = table_of(ImageRow).c
+    staged = select(func.coalesce(func.sum(image.size), 0)).where(
+        image.owner.in_(projects), image.staged_location.is_not(None)
+    )
+    return int(tx.scalar(staged)) >> 20
+
+
 def total_size_mib(tx: Tx, projects: Sequence[str]) -> int:
     """MiB of stored data of projects, rounded down."""
     image = table_of(ImageRow).c

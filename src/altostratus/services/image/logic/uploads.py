@@ -56,7 +56,8 @@ def begin(tx: Tx, cloud: Cloud, image_id: str, token: str, status: str) -> Row[A
     if not row.disk_format or not row.container_format:
         raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
     if row.owner:
-        images.demand_quota(tx, cloud, row.owner, {"image_size_total": 1})
+        wanted = {"image_size_total": 1, "image_count_uploading": 1}
+        images.demand_quota(tx, cloud, row.owner, wanted | ({"image_stage_total": 1} if status == "uploading" else {}))
     moment = clock.now()
     tx.update(
         ImageRow, image_id, status=status, upload=token, upload_seen_at=moment, etag=new_etag(), updated_at=moment
