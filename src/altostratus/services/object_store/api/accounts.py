@@ -10,11 +10,13 @@ from altostratus.kernel.errors import Forbidden, MethodNotAllowed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api import bulk
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import Place, demand_owner, finished, place_of, visitor_of
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import refused
-from altostratus.services.object_store.logic import access, containers, listing, metadata
+from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
 from altostratus.services.object_store.logic.times import iso, now_us, stamp
 from altostratus.services.object_store.models import Account, Container
 
@@ -82,9 +84,12 @@ def list_containers(call: Call) -> Reply:
 def post_account(call: Call) -> Reply:
     """Change the account's metadata."""
     place = place_of(call)
+    if "bulk-delete" in call.query:
+        return bulk.delete_many(call, place.account)
     visitor = demand_owner(call, place)
     changes = metadata.given(call.headers, "ACCOUNT")
-    if any(name.startswith("quota-") for name in changes) and not access.is_reseller_admin(visitor):
+    quotas.demand_numbers(changes, (quotas.BYTES,))
+    if quotas.BYTES in changes and not access.is_reseller_admin(visitor):
         raise Forbidden(f"Only a user with the role {access.RESELLER_ADMIN} sets an account's quota.")
     with call.cloud.db.write() as tx:
         row = containers.ensure_account(tx, place.account)
@@ -94,8 +99,21 @@ def post_account(call: Call) -> Reply:
     return finished(Reply(204))
 
 
+def put_account(call: Call) -> Reply:
+    """Only with `?extract-archive`: accounts come with projects."""
+    place = place_of(call)
+    if "extract-archive" in call.query:
+        return extract_archive(call, place)
+    demand_owner(call, place)
+    raise MethodNotAllowed("Accounts belong to projects and are there when they are needed.")
+
+
 def delete_account(call: Call) -> Reply:
-    demand_owner(call, place_of(call))
+    """Only with `?bulk-delete`."""
+    place = place_of(call)
+    if "bulk-delete" in call.query:
+        return bulk.delete_many(call, place.account)
+    demand_owner(call, place)
     raise MethodNotAllowed("Accounts belong to projects. Delete the containers, or the project.")
 
 
@@ -104,5 +122,6 @@ class AccountOf(Resource, path="/{account}"):
 
     head = Op("HEAD", "", None, "@", head_account, public=True, tx="none", status=204)
     index = Op("GET", "", None, "@", list_containers, public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", put_account, public=True, tx="none", stream="in", status=201)
     post = Op("POST", "", None, "@", post_account, public=True, tx="none", stream="in", status=204)
     remove = Op("DELETE", "", None, "@", delete_account, public=True, tx="none", stream="in", status=204)

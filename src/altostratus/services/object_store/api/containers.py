@@ -11,6 +11,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import (
     READ_ACL,
     WRITE_ACL,
@@ -21,7 +22,7 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import access, containers, listing, metadata
+from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
 from altostratus.services.object_store.models import StoredObject
 
@@ -54,7 +55,9 @@ def _settings_of(call: Call, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed(call: Call, row: Row[Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    meta = metadata.merged({} if row is None else row.meta, metadata.given(call.headers, "CONTAINER"))
+    changes = metadata.given(call.headers, "CONTAINER")
+    quotas.demand_numbers(changes, (quotas.BYTES, quotas.COUNT))
+    meta = metadata.merged({} if row is None else row.meta, changes)
     metadata.demand_limits(call.cloud[ObjectStoreOptions], meta)
     return meta, _settings_of(call, {} if row is None else row.settings)
 
@@ -62,6 +65,8 @@ def _changed(call: Call, row: Row[Any] | None) -> tuple[dict[str, Any], dict[str
 def put_container(call: Call) -> Reply:
     """Create it, or change the one that is there."""
     place = place_of(call)
+    if "extract-archive" in call.query:
+        return extract_archive(call, place)
     demand_owner(call, place)
     policy = call.headers.get("X-STORAGE-POLICY")
     if policy is not None and policy.lower() != POLICY.lower():

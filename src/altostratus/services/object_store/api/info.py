@@ -4,6 +4,7 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api import bulk, manifests
 from altostratus.services.object_store.api.containers import POLICY
 from altostratus.services.object_store.config import ObjectStoreOptions
 
@@ -29,7 +30,21 @@ def show_info(call: Call) -> Reply:
         "policies": [{"name": POLICY, "aliases": POLICY, "default": True}],
         "strict_cors_mode": True,
     }
-    return Reply(200, {"swift": swift}, content_type="application/json; charset=UTF-8")
+    capabilities = {
+        "swift": swift,
+        "account_quotas": {},
+        "container_quotas": {},
+        "bulk_delete": {"max_deletes_per_request": bulk.MOST_DELETES, "max_failed_deletes": 1000},
+        "bulk_upload": {"max_containers_per_extraction": 10_000, "max_failed_extractions": 1000},
+        "dlo": {"max_segments": 10_000},
+        "slo": {
+            "max_manifest_segments": manifests.MOST_SEGMENTS,
+            "max_manifest_size": manifests.MOST_BYTES,
+            "min_segment_size": 1,
+            "allow_async_delete": False,
+        },
+    }
+    return Reply(200, capabilities, content_type="application/json; charset=UTF-8")
 
 
 def show_health(_call: Call) -> Reply:

@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from altostratus.contracts.object_store import ObjectStoreError, Readable
 from altostratus.kernel import clock
@@ -14,10 +15,12 @@ from altostratus.services.object_store.api.visits import store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import LengthRequired, Unprocessable, of_driver
 from altostratus.services.object_store.logic import metadata
+from altostratus.services.object_store.logic.contents import DYNAMIC
 
 # given back as they came
 KEPT_HEADERS = (
     "content-encoding", "content-disposition", "content-language", "cache-control", "expires", "x-robots-tag",
+    DYNAMIC,
 )  # fmt: skip
 _EMPTY_MD5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 
@@ -95,6 +98,10 @@ def content_type_of(call: Call, name: str) -> str:
     given = call.headers.get("CONTENT-TYPE", "")
     if given and call.headers.get("X-DETECT-CONTENT-TYPE", "").lower() not in ("true", "1", "yes", "on"):
         return given
+    return guessed_type(name)
+
+
+def guessed_type(name: str) -> str:
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
@@ -103,6 +110,8 @@ def described(call: Call) -> dict[str, Any]:
     meta = metadata.given(call.headers, "OBJECT")
     metadata.demand_limits(call.cloud[ObjectStoreOptions], meta)
     headers = {name: call.headers[name.upper()] for name in KEPT_HEADERS if name.upper() in call.headers}
+    if DYNAMIC in headers and not all(unquote(headers[DYNAMIC]).lstrip("/").partition("/")[::2]):
+        raise BadRequest("X-Object-Manifest must be in the format container/prefix.")
     return {"meta": meta, "headers": headers, "expires_at": expiry_of(call)}
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every operation begins and ends with: the names of the path, who asks, the usual headers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,17 @@ def container_for(call: Call, place: Place, what: str) -> Row[Any]:
     if row is None:
         raise not_found("container", place.container)
     return row
+
+
+def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
+    """For containers that an object leads to (segments): may the caller read there as well?"""
+    visitor = visitor_of(call)
+
+    def guard(container: Row[Any]) -> None:
+        if not access.may_read(visitor, account, container.settings.get(READ_ACL, ""), listing=False):
+            raise refused(visitor.ctx is not None, account)
+
+    return guard
 
 
 def store_of(call: Call) -> ObjectStore:

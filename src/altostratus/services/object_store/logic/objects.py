@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects as rows. What replaces or deletes one leaves its bytes to the waste, in the same transaction."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import containers
-from altostratus.services.object_store.models import Container, StoredObject, Waste
+from altostratus.services.object_store.logic import containers, quotas
+from altostratus.services.object_store.models import StoredObject, Waste
 
 
 def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
@@ -22,18 +22,24 @@ def has_expired(row: Row[Any]) -> bool:
     return row.expires_at is not None and row.expires_at <= clock.unix()
 
 
+def held_bytes(values: Mapping[Any, Any]) -> int:
+    """What the object counts: the bytes of segments are counted where they are."""
+    return int(values["size"]) if values.get("blob_id") is not None else 0
+
+
 def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
-    """Write the row of a new or replaced object. Raises NotFound for a container that is gone."""
-    if tx.find(Container, container.id) is None:
-        raise not_found("container", container.name)
+    """Write the row of a new or replaced object. Raises NotFound (container), TooLarge (quota)."""
+    counts = quotas.counts_of(tx, container)
     name = values["name"]
     before = tx.find(StoredObject, container.id, name)
+    held = held_bytes(values) - (held_bytes(before._mapping) if before is not None else 0)
+    quotas.demand(counts, int(before is None), held)
     if before is None:
         tx.insert(StoredObject, container_id=container.id, **values)
-        containers.count(tx, container, 1, values["size"])
+        containers.count(tx, container, 1, held)
         return
     tx.update(StoredObject, container.id, name, **{key: value for key, value in values.items() if key != "name"})
-    containers.count(tx, container, 0, values["size"] - before.size)
+    containers.count(tx, container, 0, held)
     _waste(tx, before.blob_id)
 
 
@@ -43,7 +49,7 @@ def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
     if now is None or (now.blob_id, now.modified_us) != (row.blob_id, row.modified_us):
         return False
     tx.delete(StoredObject, container.id, row.name)
-    containers.count(tx, container, -1, -row.size)
+    containers.count(tx, container, -1, -held_bytes(row._mapping))
     _waste(tx, row.blob_id)
     return True
 

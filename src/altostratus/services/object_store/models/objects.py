@@ -9,8 +9,10 @@ from altostratus.kernel.db import Mapped, Model, mapped_column
 
 
 class StoredObject(Model):
-    """An object: the newest of its name. `blob_id` is None for an object without bytes.
+    """An object: the newest of its name. `blob_id` is None for an object without bytes of its own.
 
+    `segments` is None, or the list of a static large object: container, name, etag, size, and range (first, last)
+    of each. Such an object counts no bytes; `size` and `etag` are those of the whole.
     `meta` has the names without `X-Object-Meta-`, in lower case; `headers` what is given back as it came
     (content-encoding, content-disposition ...), by name in lower case.
     """
@@ -28,6 +30,7 @@ class StoredObject(Model):
     modified_us: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
     blob_id: Mapped[str | None] = mapped_column(default=None)
+    segments: Mapped[list[Any] | None] = mapped_column(default=None)
     meta: Mapped[dict[str, Any]]
     headers: Mapped[dict[str, Any]]
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many at once: deleting a list of paths, unpacking an archive. The answer counts, and lists what failed."""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+from urllib.parse import unquote
+
+import msgspec
+
+from altostratus.kernel.db import Tx
+from altostratus.kernel.errors import ApiError, BadRequest, NotFound, TooLarge
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api.listings import format_of
+from altostratus.services.object_store.api.visits import Place, container_for, demand_owner, finished, writes_of
+from altostratus.services.object_store.errors import not_found
+from altostratus.services.object_store.logic import containers, objects
+from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
+
+MOST_DELETES = 10_000
+MOST_PATH = 3 * 1400
+_MOST_FAILURES = 1000
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a list of paths. `done` is counted as `counted_as`; errors are (path, status)."""
+
+    counted_as: str
+    done: int = 0
+    missing: int | None = None
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+    def reply(self, form: str) -> Reply:
+        status = "400 Bad Request" if self.errors else "200 OK"
+        shown: dict[str, Any] = {self.counted_as: self.done}
+        if self.missing is not None:
+            shown["Number Not Found"] = self.missing
+        shown |= {"Response Status": status, "Response Body": "", "Errors": [list(error) for error in self.errors]}
+        if form == "json":
+            return finished(Reply(200, msgspec.json.encode(shown), content_type="application/json"))
+        lines = [f"{name}: {value}" for name, value in shown.items() if name != "Errors"]
+        lines += ["Errors:", *(f"{path}, {why}" for path, why in self.errors)]
+        return finished(Reply(200, ("\n".join(lines) + "\n").encode(), content_type="text/plain"))
+
+
+def delete_many(call: Call, account: str) -> Reply:
+    """`?bulk-delete`: a path a line, percent-encoded; `/container` or `/container/object`."""
+    outcome = Outcome("Number Deleted", missing=0)
+    for count, text in enumerate(_lines(call)):
+        if count == MOST_DELETES:
+            raise TooLarge(f"At most {MOST_DELETES} paths are deleted at once.")
+        _try(outcome, text, lambda text=text: delete_one(call, account, unquote(text)))  # type: ignore[misc]
+    call.cloud.bus.wake(WASTE)
+    return outcome.reply(format_of(call))
+
+
+def delete_with_segments(call: Call, place: Place) -> Reply:
+    """A static large object, its segments first."""
+    container = container_for(call, place, "write")
+    with call.cloud.db.read() as tx:
+        row = objects.find(tx, container.id, place.name)
+    if row is None:
+        raise not_found("object", place.name)
+    if row.segments is None:
+        raise BadRequest("Not an SLO manifest: delete the object without multipart-manifest.")
+    outcome = Outcome("Number Deleted", missing=0)
+    paths = [f"/{segment['container']}/{segment['name']}" for segment in row.segments]
+    for path in (*dict.fromkeys(paths), f"/{place.container}/{place.name}"):
+        _try(outcome, path, lambda path=path: delete_one(call, place.account, path))  # type: ignore[misc]
+    call.cloud.bus.wake(WASTE)
+    return outcome.reply(format_of(call))
+
+
+def delete_one(call: Call, account: str, path: str) -> None:
+    """Raises what a DELETE of the path would answer."""
+    container_name, _, name = path.strip().lstrip("/").partition("/")
+    place = Place(account, container_name, name)
+    if not name:
+        demand_owner(call, place)
+
+        def remove_container(tx: Tx) -> None:
+            found = containers.find(tx, account, container_name)
+            if found is None:
+                raise not_found("container", container_name)
+            containers.delete(tx, found)
+
+        writes_of(call).run(remove_container)
+        return
+    container = container_for(call, place, "write")
+
+    def remove(tx: Tx) -> None:
+        row = objects.find(tx, container.id, name)
+        if row is None:
+            raise not_found("object", name)
+        objects.delete(tx, container, row)
+
+    writes_of(call).run(remove)
+
+
+def _lines(call: Call) -> Iterator[str]:
+    rest = b""
+    while data := call.stream.read(65_536):
+        *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > MOST_PATH:
+            raise BadRequest(f"A path has more than {MOST_PATH} bytes.")
+        yield from (line.decode("utf-8", "replace") for line in lines if line.strip())
+    if rest.strip():
+        yield rest.decode("utf-8", "replace")
+
+
+def _try(outcome: Outcome, path: str, act: Callable[[], None]) -> None:
+    if len(outcome.errors) >= _MOST_FAILURES:
+        raise BadRequest(f"More than {_MOST_FAILURES} paths failed; the others were not tried.")
+    try:
+        act()
+    except NotFound:
+        if outcome.missing is None:
+            outcome.errors.append((path, "404 Not Found"))
+        else:
+            outcome.missing += 1
+    except ApiError as error:
+        outcome.errors.append((path, f"{error.status} {error.title}"))
+    else:
+        outcome.done += 1
+
+
+# archives
+
+
+class _Stream:
+    """A request's body for tarfile."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return cast("bytes", self._stream.read(65_536 if size < 0 else size))
+
+
+def extract(call: Call, place: Place, kind: str, put: Callable[[Place, Any, int], None]) -> Reply:
+    """`?extract-archive=tar[.gz|.bz2]`: each file becomes an object below the path; `put(place, stream, size)`."""
+    modes: dict[str, Literal["r|", "r|gz", "r|bz2"]] = {"tar": "r|", "tar.gz": "r|gz", "tar.bz2": "r|bz2"}
+    if kind not in modes:
+        raise BadRequest(f"Unsupported archive format {kind!r}. Known: {', '.join(modes)}.")
+    outcome = Outcome("Number Files Created")
+    try:
+        with tarfile.open(fileobj=cast("Any", _Stream(call.stream)), mode=modes[kind]) as archive:
+            for member in archive:
+                source = archive.extractfile(member) if member.isfile() else None
+                if source is not None:
+                    target, path = _target(place, member.name)
+                    _try(outcome, path, lambda t=target, s=source, n=member.size: put(t, s, n))  # type: ignore[misc]
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise BadRequest(f"Invalid archive: {error}") from None
+    call.cloud.bus.wake(WASTE)
+    return outcome.reply(format_of(call))
+
+
+def _target(place: Place, member: str) -> tuple[Place, str]:
+    inside = "/".join(part for part in member.split("/") if part not in ("", ".", ".."))
+    whole = "/".join(part for part in (place.container, place.name.rstrip("/"), inside) if part)
+    container, _, name = whole.partition("/")
+    return Place(place.account, container, name), f"/{whole}"

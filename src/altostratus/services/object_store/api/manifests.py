@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests of static large objects: the JSON that clients send, checked against the segments that are there."""
+
+from typing import Any
+
+import msgspec
+
+from altostratus.kernel.db import Row
+from altostratus.kernel.errors import BadRequest, TooLarge
+from altostratus.kernel.resource.call import Call
+from altostratus.services.object_store.api.visits import guard_for
+from altostratus.services.object_store.logic.contents import find_many
+from altostratus.services.object_store.logic.times import iso
+
+MOST_SEGMENTS = 1000
+MOST_BYTES = 8 * 1024 * 1024
+
+
+class _Segment(msgspec.Struct, forbid_unknown_fields=True):
+    path: str
+    etag: str | None = None
+    size_bytes: int | None = None
+    range: str | None = None
+
+
+_decode = msgspec.json.Decoder(list[_Segment]).decode
+
+
+def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
+    """The list of the body, as it is stored. Raises BadRequest with a line for each segment that is wrong."""
+    data = call.stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise TooLarge(f"A manifest has at most {MOST_BYTES} bytes.")
+    try:
+        given = _decode(data)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(
+            f'Manifest must be valid JSON: {error}. It is a list such as [{{"path": "/container/object"}}].'
+        ) from None
+    if not given:
+        raise BadRequest("Manifest must contain at least one segment.")
+    if len(given) > MOST_SEGMENTS:
+        raise TooLarge(f"Number of segments must be <= {MOST_SEGMENTS}.")
+    names = [_named(segment) for segment in given]
+    with call.cloud.db.read() as tx:
+        found = find_many(tx, account, names, guard_for(call, account))
+    errors: list[str] = []
+    segments = []
+    for segment, name in zip(given, names, strict=True):
+        stored, trouble = _checked(segment, name, found.get(name))
+        if trouble:
+            errors.append(f"{segment.path}, {trouble}")
+        segments.append(stored)
+    if errors:
+        raise BadRequest("Errors:\n" + "\n".join(errors))
+    return segments
+
+
+def length_of(segment: dict[str, Any]) -> int:
+    first_last = segment.get("range")
+    return first_last[1] - first_last[0] + 1 if first_last else int(segment["size"])
+
+
+def shown(segments: list[dict[str, Any]], found: dict[tuple[str, str], Row[Any]]) -> list[dict[str, Any]]:
+    """What `multipart-manifest=get` answers."""
+    items = []
+    for segment in segments:
+        row = found.get((segment["container"], segment["name"]))
+        item = {
+            "name": f"/{segment['container']}/{segment['name']}",
+            "bytes": segment["size"],
+            "hash": segment["etag"],
+            "content_type": row.content_type if row is not None else "application/octet-stream",
+            "last_modified": iso(row.modified_us) if row is not None else None,
+        }
+        if segment.get("range"):
+            item["range"] = "-".join(map(str, segment["range"]))
+        items.append(item)
+    return items
+
+
+def _named(segment: _Segment) -> tuple[str, str]:
+    container, slash, name = segment.path.lstrip("/").partition("/")
+    if not (container and slash and name):
+        raise BadRequest(f"Invalid path {segment.path!r} in the manifest: it must be /container/object.")
+    return container, name
+
+
+def _checked(segment: _Segment, name: tuple[str, str], row: Row[Any] | None) -> tuple[dict[str, Any], str]:
+    """(as stored, what is wrong with it)"""
+    if row is None:
+        return {}, "404 Not Found"
+    if segment.size_bytes is not None and segment.size_bytes != row.size:
+        return {}, "Size Mismatch"
+    if segment.etag is not None and segment.etag.strip('"') != row.etag:
+        return {}, "Etag Mismatch"
+    if not row.size:
+        return {}, "Too Small; each segment must be at least 1 byte."
+    stored: dict[str, Any] = {"container": name[0], "name": name[1], "etag": row.etag, "size": row.size}
+    if segment.range is not None:
+        first, last = _range(segment.range, row.size)
+        if first > last:
+            return {}, "Unsatisfiable Range"
+        stored["range"] = [first, last]
+    return stored, ""
+
+
+def _range(text: str, size: int) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not dash or not (first + last).isdigit():
+        raise BadRequest(f"Invalid range {text!r} in the manifest: write 0-99, 100- or -50.")
+    if not first:
+        return max(size - int(last), 0), size - 1
+    return int(first), min(int(last), size - 1) if last else size - 1

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes on their way out."""
+
+from collections.abc import Iterator
+
+from altostratus.contracts.object_store import ObjectStoreError
+from altostratus.kernel.resource.call import Call
+from altostratus.services.object_store.api.visits import store_of
+from altostratus.services.object_store.errors import of_driver
+from altostratus.services.object_store.logic.contents import Span, cut
+
+
+def bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
+    """A range of the whole. The first piece is read before this returns, so that a refusal can still be sent."""
+    pieces = _pieces(call, spans, offset, length)
+    try:
+        first = next(pieces, b"")
+    except ObjectStoreError as error:
+        raise of_driver(error) from error
+    return _chained(first, pieces)
+
+
+def _pieces(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
+    store = store_of(call)
+    for span in cut(spans, offset, length):
+        yield from store.read(span.blob_id, span.offset, span.length)
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest

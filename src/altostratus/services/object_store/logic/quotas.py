@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quotas that are metadata: bytes of an account, bytes and objects of a container. 413 when one would be exceeded."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from altostratus.kernel.db import Db, Row, Tx, table_of
+from altostratus.kernel.errors import BadRequest, TooLarge
+from altostratus.services.object_store.errors import not_found
+from altostratus.services.object_store.models import Account, Container
+
+BYTES, COUNT = "quota-bytes", "quota-count"
+_WORTH_ASKING_EARLY = 1 << 20
+_account, _container = table_of(Account).c, table_of(Container).c
+_COUNTS = (
+    select(
+        _container.id, _container.name, _container.meta, _container.object_count, _container.bytes_used,
+        _account.meta.label("account_meta"), _account.bytes_used.label("account_bytes_used"),
+    )
+    .join(table_of(Account), _account.name == _container.account)
+    .where(_container.id == bindparam("container_id"))
+)  # fmt: skip
+
+
+def counts_of(tx: Tx, container: Row[Any]) -> Row[Any]:
+    """Present counts and quotas of a container and its account. Raises NotFound for a container that is gone."""
+    row = tx.first(_COUNTS, {"container_id": container.id})
+    if row is None:
+        raise not_found("container", container.name)
+    return row
+
+
+def demand(counts: Row[Any], objects: int, size: int) -> None:
+    """Raises TooLarge if so many objects and bytes more are too many."""
+    if objects > 0 and counts.object_count + objects > _limit(counts.meta, COUNT):
+        raise TooLarge(f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[COUNT]} objects.")
+    if size > 0 and counts.bytes_used + size > _limit(counts.meta, BYTES):
+        raise TooLarge(f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[BYTES]} bytes.")
+    if size > 0 and counts.account_bytes_used + size > _limit(counts.account_meta, BYTES):
+        raise TooLarge(f"Upload exceeds quota: the account may have {counts.account_meta[BYTES]} bytes.")
+
+
+def demand_early(db: Db, container: Row[Any], expected: int | None) -> None:
+    """Before many bytes come that could not stay."""
+    if expected is not None and expected >= _WORTH_ASKING_EARLY:
+        with db.read() as tx:
+            demand(counts_of(tx, container), 0, expected)
+
+
+def demand_numbers(changes: dict[str, str], names: tuple[str, ...]) -> None:
+    """Raises BadRequest for a quota that is no whole number."""
+    for name in names:
+        value = changes.get(name, "")
+        if value and not (value.isascii() and value.isdigit()):
+            raise BadRequest(f"Invalid {name.replace('-', ' ')}: {value!r} is no whole number.")
+
+
+def _limit(meta: dict[str, Any], name: str) -> float:
+    return int(meta[name]) if name in meta else float("inf")
