@@ -63,6 +63,10 @@ def _check_before(paths: Paths, options: CloudOptions) -> None:
             f"only {free_mib} MiB are free in {paths.state}; {_LEAST_FREE_MIB} are needed. "
             "Free some, or set ALTO_STATE."
         )
+    # an empty folder needs no look, which takes most of a second
+    problems = policy_problems(paths) if any(paths.policy.iterdir()) else []
+    if problems:
+        fail(f"a policy file cannot be used; mend it or move it away. {'; '.join(problems)}")
     why = _why_busy(options.listen, options.port)
     if why:
         fail(
