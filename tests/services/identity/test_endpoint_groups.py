@@ -4,7 +4,7 @@
 import pytest
 
 from altostratus.services.identity import models
-from tests.services.identity.conftest import ADMIN_PASSWORD, BASE, DEMO_PASSWORD, project
+from tests.services.identity.conftest import ADMIN_PASSWORD, BASE, DEMO_PASSWORD, IdentityCloud, project
 
 GROUPS = f"{BASE}/OS-EP-FILTER/endpoint_groups"
 PROJECTS = f"{BASE}/OS-EP-FILTER/projects"
@@ -131,6 +131,15 @@ def test_a_change_of_the_group_changes_the_catalog_at_once(cloud, service, admin
     assert catalog(cloud) == {"things": {ids["public", "R2"]}}
     cloud.admin.delete(f"{GROUPS}/{made['id']}")
     assert "identity" in catalog(cloud)
+
+
+def test_catalogs_can_be_empty_by_default(tmp_path):
+    with IdentityCloud(tmp_path, return_all_endpoints_if_no_filter=False) as cloud:
+        assert catalog(cloud) == catalog(cloud, {"system": {"all": True}}) == {}
+        place = cloud.admin.get(f"{BASE}/projects?name=admin").json["projects"][0]["id"]
+        made = group(cloud, interface="public")
+        assert cloud.admin.put(f"{GROUPS}/{made['id']}/projects/{place}").status == 204
+        assert list(catalog(cloud)) == ["identity"]
 
 
 def test_what_does_not_exist(cloud, service, admin_project):

@@ -88,6 +88,9 @@ class IdentityOptions(PasswordRules, frozen=True, kw_only=True, name="identity")
     revision_check_s: Annotated[
         float, Meta(description="how often a process looks whether another one changed identity", ge=0)
     ] = 1.0
+    return_all_endpoints_if_no_filter: Annotated[
+        bool, Meta(description="the catalog of a project that is associated with no endpoint shows all of them")
+    ] = True
     project_depth: Annotated[int, Meta(description="levels of projects below a domain", ge=1, le=64)] = 5
     token_provider: Annotated[
         str, Meta(description="kind of new tokens, fernet or jws; both kinds are taken", pattern="^(fernet|jws)$")

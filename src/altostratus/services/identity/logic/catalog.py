@@ -24,17 +24,20 @@ def places_in(url: str) -> set[str]:
     return set(_PLACE.findall(url))
 
 
-def catalog_for(tx: Tx, user_id: str, project_id: str | None) -> list[dict[str, Any]]:
+def catalog_for(tx: Tx, user_id: str, project_id: str | None, *, all_by_default: bool = True) -> list[dict[str, Any]]:
     """The catalog as a token shows it. Endpoints that need a project are left out without one.
 
-    A project that is associated with endpoints gets those, and no service without one; others get all.
+    A project that is associated with endpoints gets those, and no service without one; others get all, or nothing
+    unless `all_by_default`.
     """
     service, endpoint = table_of(CatalogService).c, table_of(Endpoint).c
+    own = {row.id for row in endpoints_of(tx, project_id)} if project_id else set()
+    if not own and not all_by_default:
+        return []
     entries: dict[str, dict[str, Any]] = {}
     values = {"user_id": user_id} | ({"project_id": project_id, "tenant_id": project_id} if project_id else {})
     for row in tx.rows(select(table_of(CatalogService)).where(service.enabled).order_by(service.type, service.id)):
         entries[row.id] = {"id": row.id, "type": row.type, "name": row.name, "endpoints": []}
-    own = {row.id for row in endpoints_of(tx, project_id)} if project_id else set()
     for row in tx.rows(select(table_of(Endpoint)).where(endpoint.enabled).order_by(endpoint.interface, endpoint.id)):
         if own and row.id not in own:
             continue

@@ -115,7 +115,10 @@ class TokenAuthenticator:
         known = self._catalogs.get((user_id, project_id))
         if known is None or known[0] != generation:
             with self._cloud.db.read() as tx:
-                known = generation, _encode(catalog_for(tx, user_id, project_id))
+                catalog = catalog_for(
+                    tx, user_id, project_id, all_by_default=self._options.return_all_endpoints_if_no_filter
+                )
+                known = generation, _encode(catalog)
             if len(self._catalogs) >= self._options.token_cache_size:
                 self._catalogs = {}
             self._catalogs[user_id, project_id] = known
