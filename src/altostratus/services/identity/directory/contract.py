@@ -63,6 +63,9 @@ class Condition(NamedTuple):
 class Directory(Protocol):
     """All calls may raise DirectoryDown and Unanswered; changes also Forbidden, Conflict, NotFound and BadRequest."""
 
+    def close(self) -> None:
+        """Let go of what is not in use just now; calls under way end as usual."""
+
     def may(self, kind: EntityKind, right: Right) -> bool:
         """Is the cloud allowed to do this? What it is not allowed it never tries."""
 

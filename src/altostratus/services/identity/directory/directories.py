@@ -122,6 +122,8 @@ class Directories:
         with self._lock:
             held = self._held.get(domain_id)
             if held is None or held.options != options:
+                if held is not None:
+                    held.directory.close()
                 calls_at_once = self._cloud[IdentityOptions].directory_calls_at_once
                 held = self._held[domain_id] = _Held(options, self.open(options), calls_at_once)
         return held

@@ -49,6 +49,9 @@ class FakeDirectory:
         self.members[name] = list(members)
         return group
 
+    def close(self) -> None:
+        return None
+
     def may(self, kind: EntityKind, right: Right) -> bool:
         return (kind, right) in self.rights
 
