@@ -64,6 +64,23 @@ def test_roles_come_by_the_user_and_by_the_group(corp: Corp, cloud: IdentityClou
     assert {one["role"]["name"] for one in found.json["role_assignments"]} == {"member", "reader"}
 
 
+def test_a_reader_of_the_domain_sees_it_and_no_other(corp: Corp, cloud: IdentityCloud) -> None:
+    cloud.grant("reader", user=corp.id_of("users", "carol"), domain=corp.id)
+    carol = cloud.client(corp.token("carol", {"domain": {"id": corp.id}}))
+    assert sorted(one["name"] for one in carol.get(f"{BASE}/users").json["users"]) == ["ada", "bob", "carol"]
+    assert carol.get(f"{BASE}/users?domain_id=default").status == 403
+    assert carol.get(f"{BASE}/users/{corp.id_of('users', 'ada')}").status == 200
+    plain = cloud.client(corp.token("bob"))
+    assert plain.get(f"{BASE}/users?domain_id={corp.id}").status == 403
+    assert plain.get(f"{BASE}/users/{corp.id_of('users', 'bob')}").status == 200
+    assert plain.get(f"{BASE}/users/{corp.id_of('users', 'ada')}").status == 403
+
+
+def test_stars_in_filters_are_stars(corp: Corp) -> None:
+    for query in ("&name=*", "&name=a*", "&name__contains=*", "&name__startswith=)(uid=*", "&name=%00"):
+        assert corp.list("users", query) == [], query
+
+
 def test_without_a_role_there_is_no_project(corp: Corp) -> None:
     assert corp.log_in("bob", scope=project("demo")).status == 401
 

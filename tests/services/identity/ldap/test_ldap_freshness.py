@@ -3,6 +3,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_a_trust_gives_no_more_than_the_directory_leaves_the_trustor(domain: Cor
 
 def test_tokens_of_directory_users_are_short(domain: Corp) -> None:
     assert len(domain.token("ada")) < 255
+
+
+def test_many_users_are_listed_whole_and_pages_neither_repeat_nor_skip(domain: Corp, fake: FakeDirectory) -> None:
+    for number in range(1200):
+        fake.add_user(f"user-{number}")
+    everybody = {one["id"] for one in domain.list("users")}
+    assert len(everybody) == 1203
+    paged: list[str] = []
+    while page := domain.list("users", "&limit=500" + (f"&marker={paged[-1]}" if paged else "")):
+        paged += [one["id"] for one in page]
+    assert len(paged) == 1203 and set(paged) == everybody
+
+
+def test_whoever_logs_in_first_eight_times_at_once_is_one_user(domain: Corp) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: domain.log_in("carol"), range(8)))
+    assert [answer.status for answer in answers] == [201] * 8
+    assert len({answer.json["token"]["user"]["id"] for answer in answers}) == 1
 
 
 def test_names_may_change_places(domain: Corp, fake: FakeDirectory) -> None:
