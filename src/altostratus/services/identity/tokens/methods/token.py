@@ -39,6 +39,11 @@ def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
             "You are not authorized to perform the requested action: Using trust-scoped token to create another token."
             " Create a new trust-scoped token instead."
         )
+    if entry.state.claims.scope == "system" and _names(attempt.wanted_scope, "project", "domain"):
+        raise Forbidden(
+            "You are not authorized to perform the requested action: Using a system-scoped token to create a"
+            " project-scoped or domain-scoped token is not allowed. Log in again for the other scope."
+        )
     if entry.state.application_credential is not None and not entry.state.application_credential.unrestricted:
         raise LoginError("a token of a restricted application credential makes no new tokens")
     attempt.parent = entry
@@ -47,3 +52,7 @@ def step(cloud: Cloud, attempt: Attempt, given: dict[str, Any]) -> None:
     with cloud.db.read() as tx:
         attempt.settle_user(existing_user(tx, entry.state.claims.user_id))
     attempt.methods += [method for method in entry.state.claims.methods if method not in attempt.methods]
+
+
+def _names(wanted_scope: Any, *kinds: str) -> bool:
+    return isinstance(wanted_scope, dict) and not wanted_scope.keys().isdisjoint(kinds)
