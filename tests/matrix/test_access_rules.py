@@ -2,39 +2,22 @@
 """Access rules of application credentials, in every operation of every service."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from altostratus.kernel.access_rules import AccessRule, AccessRules
-from altostratus.kernel.auth import Context
-from altostratus.testing.personas import PersonaAuthenticator, project_id
+from altostratus.kernel.access_rules import AccessRule
+from altostratus.testing.personas import project_id
+from tests.bound import BoundAuthenticator
 from tests.matrix.whole import EVERY_OPERATION, body_of, headers_of, make_cloud, name_of, path_of
 
 RULED = [entry for entry in EVERY_OPERATION if not entry[1].public and not entry[1].beyond_access_rules]
 
 
-class Bound(PersonaAuthenticator):
-    """An administrator whose token has access rules; tests say which."""
-
-    def __init__(self):
-        super().__init__()
-        self.rules = []
-
-    def authenticate(self, token):
-        known = super().authenticate(token)
-        return Context(
-            user_id=known.user_id,
-            roles=known.roles,
-            project_id=known.project_id,
-            names=known.names,
-            access_rules=AccessRules(self.rules),
-        )
-
-
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
     with make_cloud(tmp_path_factory.mktemp("rules")) as made:
-        made.cloud.authenticator = Bound()
+        made.cloud.authenticator = BoundAuthenticator()
         yield made
 
 
@@ -118,3 +101,10 @@ def test_the_method_is_the_one_that_was_asked_for(cloud):
     cloud.cloud.authenticator.rules = [AccessRule("compute", "GET", "/v2.1/servers")]
     for method in ("HEAD", "POST"):
         assert cloud.client("admin").request(method, "/compute/v2.1/servers", {}).status == 401
+
+
+def test_there_is_one_door_for_tokens():
+    """Who asks the authenticator directly forgets the rules: `Call.authenticate` looks at both."""
+    source = Path(__file__).parents[2] / "src" / "altostratus"
+    asking = [path for path in source.rglob("*.py") if "authenticator.authenticate(" in path.read_text()]
+    assert [path.relative_to(source).as_posix() for path in asking] == ["kernel/resource/call.py"]

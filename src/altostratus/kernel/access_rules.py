@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from altostratus.kernel.errors import Unauthorized
+
 _ONE_PART, _ANYTHING = "*", "**"
 _PIECES = re.compile(r"\{[^}]*\}|\*\*|\*|[^{*]+|\{")
 
@@ -22,27 +24,53 @@ class AccessRule(NamedTuple):
     path: str
 
 
+class Asked(NamedTuple):
+    """A request as rules look at it. `path` is what was asked for, with the place of the service (`root`) in front.
+
+    A slash at the end is there only where it counts: as a part of a name.
+    """
+
+    service_types: tuple[str, ...]
+    root: str
+    method: str
+    path: str
+    slash_counts: bool = False
+
+
 class AccessRules:
     """The rules of one token; what none of them allows is refused."""
 
     def __init__(self, rules: Iterable[AccessRule]) -> None:
         self.rules = frozenset(rules)
-        self._patterns = [(rule.service, rule.method, pieces_of(rule.path)) for rule in self.rules]
+        self._patterns = [(rule, pieces_of(rule.path), pieces_of(without_slash(rule.path))) for rule in self.rules]
 
-    def allow(self, service_types: Iterable[str], method: str, paths: Iterable[str]) -> bool:
-        """`paths` are spellings of one path: with and without the place of the service."""
-        types, spellings = frozenset(service_types), tuple(paths)
+    def demand(self, asked: Asked) -> None:
+        """Raises Unauthorized, as keystonemiddleware does, unless a rule allows what is asked."""
+        if not self.allow(asked):
+            raise Unauthorized(
+                f"The access rules of this application credential do not allow {asked.method} {_below(asked)} of the"
+                f" service {asked.service_types[0]}. Use a credential that has a rule for it."
+            )
+
+    def allow(self, asked: Asked) -> bool:
+        """Rules may name the path with the place of the service or without it."""
+        spellings = {asked.path, _below(asked)}
         return any(
-            known in types and allowed == method and any(matches(pieces, path) for path in spellings)
-            for known, allowed, pieces in self._patterns
+            rule.service in asked.service_types
+            and rule.method == asked.method
+            and any(matches(exact if asked.slash_counts else loose, path) for path in spellings)
+            for rule, exact, loose in self._patterns
         )
 
 
+def without_slash(path: str) -> str:
+    return path[:-1] if len(path) > 1 and path.endswith("/") else path
+
+
 def pieces_of(pattern: str) -> tuple[str, ...]:
-    """Literal text and wildcards in their order. A slash at the end counts for nothing, as in requests."""
-    text = pattern[:-1] if len(pattern) > 1 and pattern.endswith("/") else pattern
+    """Literal text and wildcards in their order."""
     return tuple(
-        _ONE_PART if piece.startswith("{") and piece.endswith("}") else piece for piece in _PIECES.findall(text)
+        _ONE_PART if piece.startswith("{") and piece.endswith("}") else piece for piece in _PIECES.findall(pattern)
     )
 
 
@@ -59,6 +87,10 @@ def matches(pieces: Iterable[str], path: str) -> bool:
         if not reached:
             return False
     return len(path) in reached
+
+
+def _below(asked: Asked) -> str:
+    return asked.path.removeprefix(asked.root) if asked.path.startswith(f"{asked.root}/") else asked.path
 
 
 def _within_parts(starts: set[int], path: str) -> set[int]:

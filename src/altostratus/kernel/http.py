@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from altostratus.kernel import ids, log
-from altostratus.kernel.access_rules import AccessRules
+from altostratus.kernel.access_rules import Asked, without_slash
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.errors import (
     ApiError,
@@ -98,7 +98,9 @@ class Route:
         if isinstance(op, Action):
             op, names = self._pick_action(request, existing, version)
         call = Call(self.cloud, self.service, op)
-        if self.template.endswith(":path}") and request.env["PATH_INFO"].endswith("/"):
+        is_name = self.template.endswith(":path}")
+        ends_with_slash = is_name and request.env["PATH_INFO"].endswith("/")
+        if ends_with_slash:
             values = (*values[:-1], values[-1] + "/")  # the router takes it for an ornament; here it is part of a name
         call.params = dict(zip(names, values, strict=True))
         call.version = version
@@ -107,6 +109,9 @@ class Route:
         call.host_url = request.prefix
         call.peer = request.env.get("REMOTE_ADDR", "")
         call.path = request.env.get("altostratus.path", request.path)
+        rewritten = "altostratus.path" in request.env
+        path = (without_slash(call.path) if rewritten else call.path) + ("/" if ends_with_slash else "")
+        call.asked = Asked(self.service.catalog_types, self.service.root, request.method, path, is_name)
         return call
 
     def _pick_action(
@@ -132,9 +137,7 @@ class Route:
             token = request.get_header("X-Auth-Token")
             if not token:
                 raise Unauthorized("The request you have made requires authentication.")
-            call.ctx = self.cloud.authenticator.authenticate(token)
-            if call.ctx.access_rules is not None and not op.beyond_access_rules:
-                _demand_access_rule(call, request, call.ctx.access_rules)
+            call.ctx = call.authenticate(token)
             in_path = request.env.get("altostratus.project_id")
             if in_path is not None and in_path != call.ctx.project_id:
                 raise BadRequest("Malformed request url: the project in it is not the one that the token is for.")
@@ -176,19 +179,6 @@ class Route:
         else:
             response.data = _encode(body)
             response.content_type = "application/json"
-
-
-def _demand_access_rule(call: Call, request: falcon.Request, rules: AccessRules) -> None:
-    """Raises Unauthorized, as keystonemiddleware does, unless a rule allows the path as it was asked for."""
-    service = call.service
-    # routes take no notice of a slash at the end, so rules do not either
-    path = call.path[:-1] if "altostratus.path" in request.env and call.path.endswith("/") else call.path
-    below = path.removeprefix(service.root) if path.startswith(f"{service.root}/") else path
-    if not rules.allow(service.catalog_types, request.method, (path, below)):
-        raise Unauthorized(
-            f"The access rules of this application credential do not allow {request.method} {below} of the service"
-            f" {service.catalog_types[0]}. Use a credential that has a rule for it."
-        )
 
 
 def _names_row(op: Op) -> bool:

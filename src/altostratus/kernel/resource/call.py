@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from sqlalchemy import select
 
 from altostratus.kernel import log
+from altostratus.kernel.access_rules import Asked
 from altostratus.kernel.auth import Context
 from altostratus.kernel.config import Section
 from altostratus.kernel.db import Row, Tx, table_of
@@ -28,6 +29,7 @@ P = TypeVar("P")
 class Call:
     """What a handler may use.
 
+    asked     the request as access rules look at it
     cloud     settings, drivers, jobs, database (`call.cloud[ComputeOptions]`, `call.cloud.part(ImageStores)`)
     ctx       who asks
     tx        the open transaction (ops with `tx="none"` open their own: `call.cloud.db.write()`)
@@ -44,6 +46,7 @@ class Call:
 
     __slots__ = (
         "_may",
+        "asked",
         "body",
         "cloud",
         "ctx",
@@ -69,6 +72,7 @@ class Call:
     def __init__(self, cloud: "Cloud", service: "Service", op: Op) -> None:
         self.cloud, self.service, self.op = cloud, service, op
         self.resource: type[Resource] = op.resource
+        self.asked: Asked
         self.ctx: Context
         self.tx: Tx
         self.params: dict[str, str] = {}
@@ -88,6 +92,13 @@ class Call:
         self._may: dict[str, bool] = {}
 
     # who may
+
+    def authenticate(self, token: str) -> Context:
+        """Whose token it is. Raises Unauthorized if it is void, or its access rules do not allow this request."""
+        ctx = self.cloud.authenticator.authenticate(token)
+        if ctx.access_rules is not None and not self.op.beyond_access_rules:
+            ctx.access_rules.demand(self.asked)
+        return ctx
 
     def may(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Does the policy allow `rule`? Without a target: for the caller's own project (remembered)."""

@@ -53,7 +53,7 @@ def _demand_name(what: str, name: str, longest: int) -> None:
 def visitor_of(call: Call) -> Visitor:
     """Raises Unauthorized for a token that is not valid; none at all is fine here."""
     token = call.headers.get("X-AUTH-TOKEN") or call.headers.get("X-STORAGE-TOKEN")
-    ctx = call.cloud.authenticator.authenticate(token) if token else None
+    ctx = call.authenticate(token) if token else None
     return Visitor(ctx, call.headers.get("REFERER", ""))
 
 
