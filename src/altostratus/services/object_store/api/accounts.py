@@ -17,19 +17,23 @@ from altostratus.services.object_store.api.visits import Place, demand_owner, fi
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import refused
 from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
+from altostratus.services.object_store.logic.access import Visitor
+from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import iso, now_us, stamp
 from altostratus.services.object_store.models import Account, Container
 
 _POLICY = "policy-0"
 
 
-def _account_headers(row: Row[Any] | None) -> dict[str, str]:
-    """An account that nothing was written to yet looks like an empty one."""
+def _account_headers(row: Row[Any] | None, visitor: Visitor, account: str) -> dict[str, str]:
+    """An account that nothing was written to yet looks like an empty one. Keys are for the owner's eyes."""
     if row is None:
         count, objects, size, created, meta = 0, 0, 0, now_us(), {}
     else:
         count, objects, size = row.container_count, row.object_count, row.bytes_used
         created, meta = row.created_us, row.meta
+    if not access.is_owner(visitor, account):
+        meta = {name: value for name, value in meta.items() if name not in KEY_NAMES}
     shown = {
         "X-Account-Container-Count": str(count),
         "X-Account-Object-Count": str(objects),
@@ -48,23 +52,26 @@ def _account_headers(row: Row[Any] | None) -> dict[str, str]:
     return shown
 
 
-def _demand_reader(call: Call, place: Place) -> None:
+def _reader(call: Call, place: Place) -> Visitor:
     visitor = visitor_of(call)
     if not access.may_look(visitor, place.account):
         raise refused(visitor.ctx is not None, place.account)
+    return visitor
 
 
 def head_account(call: Call) -> Reply:
     place = place_of(call)
-    _demand_reader(call, place)
+    visitor = _reader(call, place)
     with call.cloud.db.read() as tx:
         row = tx.find(Account, place.account)
-    return finished(Reply(204, headers=_account_headers(row), content_type="text/plain; charset=utf-8"))
+    return finished(
+        Reply(204, headers=_account_headers(row, visitor, place.account), content_type="text/plain; charset=utf-8")
+    )
 
 
 def list_containers(call: Call) -> Reply:
     place = place_of(call)
-    _demand_reader(call, place)
+    visitor = _reader(call, place)
     wanted, form = wanted_of(call), format_of(call)
     table = table_of(Container)
     with call.cloud.db.read_in_turn() as tx:
@@ -78,7 +85,7 @@ def list_containers(call: Call) -> Reply:
         }
         for item in found
     ]  # fmt: skip
-    return finished(listing_reply("account", place.account, items, form, _account_headers(row)))
+    return finished(listing_reply("account", place.account, items, form, _account_headers(row, visitor, place.account)))
 
 
 def post_account(call: Call) -> Reply:

@@ -19,17 +19,24 @@ from altostratus.services.object_store.api.visits import (
     demand_owner,
     finished,
     place_of,
+    visitor_of,
 )
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
+from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
 from altostratus.services.object_store.models import StoredObject
 
 POLICY = "Policy-0"
 
 
-def _container_headers(row: Row[Any]) -> dict[str, str]:
+def _container_headers(call: Call, row: Row[Any]) -> dict[str, str]:
+    """Keys, and who may do what, are for the owner's eyes."""
+    meta, settings = row.meta, row.settings
+    if not access.is_owner(visitor_of(call), row.account):
+        meta = {name: value for name, value in meta.items() if name not in KEY_NAMES}
+        settings = {name: value for name, value in settings.items() if name not in (READ_ACL, WRITE_ACL)}
     return {
         "X-Container-Object-Count": str(row.object_count),
         "X-Container-Bytes-Used": str(row.bytes_used),
@@ -37,8 +44,8 @@ def _container_headers(row: Row[Any]) -> dict[str, str]:
         "Last-Modified": http_date(row.modified_us),
         "X-Storage-Policy": POLICY,
         "Accept-Ranges": "bytes",
-        **metadata.shown(row.meta, "CONTAINER"),
-        **{name.title(): value for name, value in row.settings.items()},
+        **metadata.shown(meta, "CONTAINER"),
+        **{name.title(): value for name, value in settings.items()},
     }
 
 
@@ -90,7 +97,7 @@ def post_container(call: Call) -> Reply:
 
 def head_container(call: Call) -> Reply:
     row = container_for(call, place_of(call), "list")
-    return finished(Reply(204, headers=_container_headers(row), content_type="text/plain; charset=utf-8"))
+    return finished(Reply(204, headers=_container_headers(call, row), content_type="text/plain; charset=utf-8"))
 
 
 def list_objects(call: Call) -> Reply:
@@ -108,7 +115,7 @@ def list_objects(call: Call) -> Reply:
         }
         for item in found
     ]  # fmt: skip
-    return finished(listing_reply("container", place.container, items, form, _container_headers(row)))
+    return finished(listing_reply("container", place.container, items, form, _container_headers(call, row)))
 
 
 def delete_container(call: Call) -> Reply:

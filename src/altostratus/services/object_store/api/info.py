@@ -7,6 +7,7 @@ from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import bulk, manifests
 from altostratus.services.object_store.api.containers import POLICY
 from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.logic.temp_urls import DIGESTS
 
 
 def show_info(call: Call) -> Reply:
@@ -36,6 +37,14 @@ def show_info(call: Call) -> Reply:
         "container_quotas": {},
         "bulk_delete": {"max_deletes_per_request": bulk.MOST_DELETES, "max_failed_deletes": 1000},
         "bulk_upload": {"max_containers_per_extraction": 10_000, "max_failed_extractions": 1000},
+        "tempurl": {
+            "methods": ["GET", "HEAD", "PUT", "POST", "DELETE"],
+            "allowed_digests": list(DIGESTS),
+            "incoming_remove_headers": [],
+            "incoming_allow_headers": [],
+            "outgoing_remove_headers": ["x-object-meta-*"],
+            "outgoing_allow_headers": ["x-object-meta-public-*"],
+        },
         "dlo": {"max_segments": 10_000},
         "slo": {
             "max_manifest_segments": manifests.MOST_SEGMENTS,

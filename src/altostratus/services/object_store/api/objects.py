@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving
+from altostratus.services.object_store.api import bulk, manifests, receiving, temp_urls
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -57,6 +57,15 @@ def _found(call: Call) -> tuple[Row[Any], Contents]:
 
 
 def head_object(call: Call) -> Reply:
+    return temp_urls.dressed(call, _head(call))
+
+
+def get_object(call: Call) -> Reply:
+    """The bytes, all of them or the ranges that are asked for."""
+    return temp_urls.dressed(call, _get(call))
+
+
+def _head(call: Call) -> Reply:
     row, contents = _found(call)
     headers = _headers_of(row, contents)
     if not demand_conditions(call.headers, contents.etag.strip('"'), contents.modified_us):
@@ -66,8 +75,7 @@ def head_object(call: Call) -> Reply:
     return finished(Reply(200, headers=headers, stream=iter(()), length=contents.size, content_type=row.content_type))
 
 
-def get_object(call: Call) -> Reply:
-    """The bytes, all of them or the ranges that are asked for."""
+def _get(call: Call) -> Reply:
     row, contents = _found(call)
     headers, kind, size = _headers_of(row, contents), row.content_type, contents.size
     etag = contents.etag.strip('"')

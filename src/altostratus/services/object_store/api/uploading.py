@@ -9,7 +9,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving
+from altostratus.services.object_store.api import bulk, manifests, receiving, temp_urls
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.visits import (
@@ -36,6 +36,7 @@ def put_object(call: Call) -> Reply:
     if "extract-archive" in call.query:
         return extract_archive(call, place)
     container = container_for(call, place, "write")
+    temp_urls.demand_plain(call)
     if "X-COPY-FROM" in call.headers:
         return _copy(call, place, container)
     if one(call, "multipart-manifest") == "put":

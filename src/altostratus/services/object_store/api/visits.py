@@ -8,15 +8,16 @@ from typing import Any
 from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel import clock, ids
 from altostratus.kernel.db import Row
-from altostratus.kernel.errors import BadRequest, PreconditionFailed
+from altostratus.kernel.errors import BadRequest, PreconditionFailed, Unauthorized
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.kernel.together import WritesTogether
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found, refused
-from altostratus.services.object_store.logic import access, containers
+from altostratus.services.object_store.logic import access, containers, temp_urls
 from altostratus.services.object_store.logic.access import Visitor
 from altostratus.services.object_store.logic.times import http_date, now_us
+from altostratus.services.object_store.models import Account
 
 READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
 
@@ -67,6 +68,8 @@ def demand_owner(call: Call, place: Place) -> Visitor:
 
 def container_for(call: Call, place: Place, what: str) -> Row[Any]:
     """The container, if the caller may `read`, `list` or `write` there. Who may not learns nothing of it."""
+    if "temp_url_sig" in call.query and what != "list":
+        return _container_by_address(call, place)
     visitor = visitor_of(call)
     with call.cloud.db.read() as tx:
         row = containers.find(tx, place.account, place.container)
@@ -83,8 +86,33 @@ def container_for(call: Call, place: Place, what: str) -> Row[Any]:
     return row
 
 
+def _container_by_address(call: Call, place: Place) -> Row[Any]:
+    """For a temporary URL. Raises Unauthorized if it is not good for this, or not any longer."""
+    with call.cloud.db.read() as tx:
+        account = tx.find(Account, place.account)
+        row = containers.find(tx, place.account, place.container)
+    keys: list[tuple[str, temp_urls.Reach]] = [
+        (key, "account") for key in temp_urls.keys_of(account.meta if account else {})
+    ]
+    keys += [(key, "container") for key in temp_urls.keys_of(row.meta if row else {})]
+    path = f"/v1/{place.account}/{place.container}/{place.name}"
+    reach = temp_urls.reach_of(call.query, call.op.method, path, call.peer, keys)
+    if reach is None or row is None:
+        raise Unauthorized("Temp URL invalid: it was not signed for this, or its time is over. Ask for another one.")
+    call.extra["reach"] = reach, row.id
+    return row
+
+
 def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
     """For containers that an object leads to (segments): may the caller read there as well?"""
+    if "reach" in call.extra:
+        reach, container_id = call.extra["reach"]
+
+        def guard_address(container: Row[Any]) -> None:
+            if reach == "container" and container.id != container_id:
+                raise Unauthorized("Temp URL invalid: the container's key does not open the other container.")
+
+        return guard_address
     visitor = visitor_of(call)
 
     def guard(container: Row[Any]) -> None:
