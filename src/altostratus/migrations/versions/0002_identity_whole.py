@@ -217,6 +217,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "used_assertions",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("ends_at", sa.String(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    with op.batch_alter_table("used_assertions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_used_assertions_ends_at"), ["ends_at"], unique=False)
+
+    op.create_table(
         "application_credential_access_rules",
         sa.Column("application_credential_id", sa.String(length=255), nullable=False),
         sa.Column("access_rule_id", sa.String(length=255), nullable=False),
@@ -273,7 +282,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.add_column(sa.Column("password_created_at", sa.String(length=255), nullable=True))
-        batch_op.add_column(sa.Column("password_by_self", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+        batch_op.add_column(sa.Column("password_by_self", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("failed_auth_count", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("failed_auth_at", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("last_active_on", sa.String(length=255), nullable=True))

@@ -39,7 +39,7 @@ from altostratus.services.identity.federation.config import FederationOptions
 from altostratus.services.identity.policies import RULES
 from altostratus.services.identity.reconcilers.directories import FORGET_DIRECTORY_USERS, REFRESH_DIRECTORY_USERS
 from altostratus.services.identity.reconcilers.keys import KEEP_KEYS
-from altostratus.services.identity.reconcilers.memberships import EXPIRE_MEMBERSHIPS
+from altostratus.services.identity.reconcilers.memberships import EXPIRE_MEMBERSHIPS, FORGET_ASSERTIONS
 from altostratus.services.identity.reconcilers.oauth1 import PRUNE_OAUTH
 from altostratus.services.identity.reconcilers.revocations import PRUNE_REVOCATIONS
 from altostratus.services.identity.reconcilers.trusts import PRUNE_TRUSTS
@@ -113,6 +113,7 @@ SERVICE = Service(
         federation_login.ProtocolSignOn,
         federation_login.ProviderSignOn,
         federation_saml.SamlAssertion,
+        federation_saml.SamlConsumer,
         federation_saml.SamlMetadata,
     ),
     rules=RULES,
@@ -125,5 +126,6 @@ SERVICE = Service(
         REFRESH_DIRECTORY_USERS,
         FORGET_DIRECTORY_USERS,
         EXPIRE_MEMBERSHIPS,
+        FORGET_ASSERTIONS,
     ),
 )

@@ -186,15 +186,3 @@ def test_the_provider_is_disabled_while_the_user_is_away(cloud, provider):
     cloud.set_idp(enabled=False)
     assert come_back(cloud, wishes, cookie).status == 403
     assert provider.forms == []
-
-
-def test_saml_says_what_there_is_instead(cloud):
-    body = {"auth": {"identity": {"token": {"id": "x"}}, "scope": {"service_provider": {"id": "x"}}}}
-    client = cloud.client(None)
-    for answer in (
-        client.post(f"{BASE}/auth/OS-FEDERATION/saml2", body),
-        client.post(f"{BASE}/auth/OS-FEDERATION/saml2/ecp", body),
-        client.get(f"{BASE}/OS-FEDERATION/saml2/metadata"),
-    ):
-        assert answer.status == 501 and "OpenID Connect" in answer.text
-    assert client.get(f"{BASE}/auth/OS-FEDERATION/saml2").status == 405

@@ -7,12 +7,14 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.identity.api.declaring import IdentityResource
 from altostratus.services.identity.api.tokens import token_reply
-from altostratus.services.identity.federation import login, websso
+from altostratus.services.identity.federation import handover, login, websso
 from altostratus.services.identity.federation.claims import assertion_of
 from altostratus.services.identity.federation.config import FederationOptions
 from altostratus.services.identity.federation.oidc import OidcProvider, WrongTokenError
 from altostratus.services.identity.federation.providers import as_refusal, providers_of
 from altostratus.services.identity.federation.web import ProviderError, RefusedError
+from altostratus.services.identity.logic.token_state import VoidTokenError
+from altostratus.services.identity.tokens.authenticator import UNAUTHORIZED, TokenAuthenticator
 
 _log = log.get("identity")
 
@@ -25,6 +27,8 @@ def _provider(call: Call, idp_id: str, protocol_id: str) -> OidcProvider:
 def log_in_with_bearer(call: Call) -> Reply:
     """`Authorization: Bearer <ID token or access token of the provider>` for an unscoped token."""
     idp_id, protocol_id = call.params["idp_id"], call.params["protocol_id"]
+    if token := handover.token_in(call.cloud, call.headers.get("COOKIE", ""), (idp_id, protocol_id)):
+        return _handed_over(call, token)
     provider = _provider(call, idp_id, protocol_id)
     scheme, _, token = call.headers.get("AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -37,6 +41,14 @@ def log_in_with_bearer(call: Call) -> Reply:
     except (WrongTokenError, RefusedError, ProviderError) as error:
         raise as_refusal(error) from None
     return token_reply(call, 201, *login.log_in(call.cloud, idp_id, protocol_id, assertion_of(claims)))
+
+
+def _handed_over(call: Call, token: str) -> Reply:
+    """The token that an assertion led to a moment ago."""
+    try:
+        return token_reply(call, 201, token, call.cloud.part(TokenAuthenticator).entry(token))
+    except VoidTokenError:
+        raise Unauthorized(UNAUTHORIZED) from None
 
 
 class FederatedLogin(IdentityResource, path="/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth"):

@@ -48,6 +48,17 @@ class OidcClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return Path(self.client_secret_file).read_text().strip() if self.client_secret_file else self.client_secret
 
 
+class SamlPeer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another cloud whose word for its users is taken (SAML 2, ECP)."""
+
+    entity_id: Annotated[str, Meta(description="what the other cloud calls itself", min_length=1)]
+    certificate_file: Annotated[str, Meta(description="PEM file with the certificate that it signs with", min_length=1)]
+    acs_url: Annotated[
+        str, Meta(description="our address for its assertions, exactly as it knows it (its sp_url)", min_length=1)
+    ]
+    protocol: Annotated[str, Meta(description="the protocol that its assertions are for")] = "saml2"
+
+
 class FederationOptions(Section, frozen=True, kw_only=True, name="federation"):
     """What concerns users that other identity providers vouch for."""
 
@@ -64,3 +75,10 @@ class FederationOptions(Section, frozen=True, kw_only=True, name="federation"):
         str, Meta(description="attribute in which an identity provider names itself, for protocols without their own")
     ] = ""
     oidc: Annotated[dict[str, OidcClient], Meta(description="providers of OpenID Connect, by identity provider")] = {}
+    saml: Annotated[dict[str, SamlPeer], Meta(description="clouds that vouch by SAML 2, by identity provider")] = {}
+    saml_entity_id: Annotated[
+        str, Meta(description="what this cloud calls itself towards other clouds; empty: made of its address")
+    ] = ""
+    saml_assertion_lifetime_s: Annotated[
+        int, Meta(description="how long our word for a user may be presented elsewhere", ge=30, le=86_400)
+    ] = 600

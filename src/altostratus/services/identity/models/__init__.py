@@ -24,6 +24,7 @@ from altostratus.services.identity.models.federation import (
     Mapping,
     RemoteId,
     ServiceProvider,
+    UsedAssertion,
 )
 from altostratus.services.identity.models.limits import Limit, RegisteredLimit
 from altostratus.services.identity.models.oauth1 import AccessToken, Consumer, RequestToken, UsedNonce
@@ -71,6 +72,7 @@ __all__ = [
     "RoleAssignment",
     "ServiceProvider",
     "Trust",
+    "UsedAssertion",
     "UsedNonce",
     "User",
 ]

@@ -82,3 +82,11 @@ class ExpiringMember(Model):
     idp_id: Mapped[str] = mapped_column(primary_key=True)
     verified_at: Mapped[str]
     expires_at: Mapped[str] = mapped_column(index=True)
+
+
+class UsedAssertion(Model):
+    """An assertion that was taken, by the hash of its issuer and id, kept until it could not be used anyway."""
+
+    __tablename__ = "used_assertions"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    ends_at: Mapped[str] = mapped_column(index=True)

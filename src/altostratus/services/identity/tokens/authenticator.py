@@ -54,6 +54,7 @@ class TokenAuthenticator:
     def __init__(self, cloud: Cloud, key_dir: Path | None = None) -> None:
         self._cloud = cloud
         self._options = cloud[IdentityOptions]
+        self.key_dir = key_dir
         self.keys = KeyRing(key_dir)
         jws_dir, wanted = key_dir / "jws" if key_dir is not None else None, self._options.token_provider == "jws"
         self.signing_keys = SigningKeys(jws_dir, wanted=wanted)
