@@ -91,10 +91,9 @@ def _container_by_address(call: Call, place: Place) -> Row[Any]:
     with call.cloud.db.read() as tx:
         account = tx.find(Account, place.account)
         row = containers.find(tx, place.account, place.container)
-    keys: list[tuple[str, temp_urls.Reach]] = [
-        (key, "account") for key in temp_urls.keys_of(account.meta if account else {})
-    ]
-    keys += [(key, "container") for key in temp_urls.keys_of(row.meta if row else {})]
+    keys: list[tuple[str, temp_urls.Reach]] = []
+    keys += [(key, "account") for key in temp_urls.keys_of({} if account is None else account.meta)]
+    keys += [(key, "container") for key in temp_urls.keys_of({} if row is None else row.meta)]
     path = f"/v1/{place.account}/{place.container}/{place.name}"
     reach = temp_urls.reach_of(call.query, call.op.method, path, call.peer, keys)
     if reach is None or row is None:
