@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 
 from altostratus.kernel.db import Mapped, Model, mapped_column
 
@@ -26,7 +26,7 @@ class User(Model):
     password_hash: Mapped[str | None] = mapped_column(default=None)
     password_expires_at: Mapped[str | None] = mapped_column(default=None)
     password_created_at: Mapped[str | None] = mapped_column(default=None)
-    password_by_self: Mapped[bool] = mapped_column(default=False, server_default=false())
+    password_by_self: Mapped[bool] = mapped_column(default=False, server_default="0")
     failed_auth_count: Mapped[int] = mapped_column(default=0, server_default="0")
     failed_auth_at: Mapped[str | None] = mapped_column(default=None)
     last_active_on: Mapped[str | None] = mapped_column(default=None)
@@ -34,6 +34,11 @@ class User(Model):
     options: Mapped[dict[str, Any]]
     extra: Mapped[dict[str, Any]]
     created_at: Mapped[str]
+
+
+# pages of a domain's users, and a name that somebody gives without the domain
+Index("ix_users_domain", User.domain_id, User.id)
+Index("ix_users_name", User.name)
 
 
 class FormerPassword(Model):
@@ -55,6 +60,10 @@ class Group(Model):
     name: Mapped[str]
     description: Mapped[str]
     extra: Mapped[dict[str, Any]]
+
+
+Index("ix_identity_groups_domain", Group.domain_id, Group.id)
+Index("ix_identity_groups_name", Group.name)
 
 
 class GroupMember(Model):
