@@ -2,23 +2,35 @@
 """The identity API's calls about federation, with a real provider of OpenID Connect that runs beside the cloud."""
 
 import json
+import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from conformance.coverage.caller import send
-from conformance.coverage.steps import Call, Memory
+from conformance.coverage.steps import Call, Memory, filled
 
 _DASHBOARD = "https://horizon.example.com/auth/websso/"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _CONFIG = """
 [federation]
 trusted_dashboard = ["{dashboard}"]
+saml_entity_id = "urn:this-cloud"
+
+# the cloud takes its own word, as if it were another one
+[federation.saml.acme-login]
+entity_id = "urn:this-cloud"
+certificate_file = "{certificate}"
+acs_url = "https://other.acme.org/Shibboleth.sso/SAML2/ECP"
+protocol = "openid"
 
 [federation.oidc.acme-login]
 issuer = "{issuer}"
@@ -34,13 +46,18 @@ def provider() -> Iterator[tuple[str, Memory]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     issuer = f"http://127.0.0.1:{port}"
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o755)
+    certificate = directory / "certificate.pem"
     argv = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(f"{issuer}/.well-known/openid-configuration")
-            yield _CONFIG.format(dashboard=_DASHBOARD, issuer=issuer), {"issuer": issuer}
+            config = _CONFIG.format(dashboard=_DASHBOARD, issuer=issuer, certificate=certificate)
+            yield config, {"issuer": issuer, "certificate": str(certificate)}
         finally:
             process.terminate()
+            shutil.rmtree(directory)
 
 
 def _wait_for(url: str) -> None:
@@ -76,7 +93,19 @@ def _bearer(memory: Memory, _url: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {json.loads(text)['id_token']}"}
 
 
-_RULES = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-sub"}]}]
+def _presented(memory: Memory, url: str) -> dict[str, str]:
+    """The operator has read the metadata; demo's client has fetched an assertion to present."""
+    base = url.partition("/v3/")[0] + "/v3"
+    _, _, metadata = send("GET", f"{base}/OS-FEDERATION/saml2/metadata", None, {})
+    certificate = re.findall("<ds:X509Certificate>(.*?)<", metadata)[0]
+    Path(memory["certificate"]).write_text(f"-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n")
+    asked = json.dumps(filled(_ASSERTION, memory))
+    kind = {"Content-Type": "application/json"}
+    _, _, memory["assertion"] = send("POST", f"{base}/auth/OS-FEDERATION/saml2/ecp", asked, kind)
+    return {"Content-Type": "application/vnd.paos+xml"}
+
+
+_RULES = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": name}]} for name in ("OIDC-sub", "openstack_user")]
 _IDP = "/v3/OS-FEDERATION/identity_providers/{idp_id}"
 _PROTOCOL = f"{_IDP}/protocols/{{protocol_id}}"
 _SIGN_ON = "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}"
@@ -117,6 +146,7 @@ FEDERATION = (
     Call("GET /v3/OS-FEDERATION/saml2/metadata", by=""),
     Call("POST /v3/auth/OS-FEDERATION/saml2", _ASSERTION, by="demo"),
     Call("POST /v3/auth/OS-FEDERATION/saml2/ecp", _ASSERTION, by="demo"),
+    Call(f"POST {_SIGN_ON}/saml2/ecp", lambda memory: memory["assertion"], headers=_presented, by="", status=303),
     Call("DELETE /v3/OS-FEDERATION/service_providers/{sp_id}"),
     Call(f"DELETE {_PROTOCOL}"),
     Call(f"DELETE {_IDP}"),
