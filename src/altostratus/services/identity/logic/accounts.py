@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, case, update
+from sqlalchemy import case, false, update
 
 from altostratus.kernel import clock
 from altostratus.kernel.clock import Timestamp
@@ -45,14 +45,12 @@ def count_failure(tx: Tx, rules: PasswordRules, user_id: str | None) -> None:
         tx.execute(update(revision).values(value=revision.c.value))
         return
     user = table_of(User)
-    count = user.c.failed_auth_count + 1
-    if rules.lockout_duration:
-        # asked of the database: another failure may have locked the account since the row was read
-        was_locked = user.c.failed_auth_count >= rules.lockout_failure_attempts
-        has_ended = user.c.failed_auth_at <= clock.after(-rules.lockout_duration)
-        count = case((and_(was_locked, has_ended), 1), else_=count)
-    changed = update(user).where(user.c.id == row.id).values(failed_auth_count=count, failed_auth_at=clock.now())
-    tx.execute(changed)
+    # asked of the database: another failure may have locked the account since the row was read
+    was_locked = user.c.failed_auth_count >= rules.lockout_failure_attempts
+    has_ended = user.c.failed_auth_at <= clock.after(-rules.lockout_duration) if rules.lockout_duration else false()
+    count = case((was_locked, 1), else_=user.c.failed_auth_count + 1)
+    changed = update(user).where(user.c.id == row.id, ~was_locked | has_ended)
+    tx.execute(changed.values(failed_auth_count=count, failed_auth_at=clock.now()))
 
 
 def note_login(tx: Tx, user_id: str) -> None:
