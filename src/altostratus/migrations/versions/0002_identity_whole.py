@@ -277,6 +277,14 @@ def upgrade() -> None:
     with op.batch_alter_table("credentials", schema=None) as batch_op:
         batch_op.add_column(sa.Column("totp_step", sa.Integer(), nullable=True))
 
+    with op.batch_alter_table("identity_groups", schema=None) as batch_op:
+        batch_op.create_index("ix_identity_groups_domain", ["domain_id", "id"], unique=False)
+        batch_op.create_index("ix_identity_groups_name", ["name"], unique=False)
+
+    with op.batch_alter_table("projects", schema=None) as batch_op:
+        batch_op.create_index("ix_projects_domain", ["domain_id", "id"], unique=False)
+        batch_op.create_index("ix_projects_name", ["name"], unique=False)
+
     with op.batch_alter_table("token_revocations", schema=None) as batch_op:
         batch_op.add_column(sa.Column("revoked_at", sa.String(length=255), server_default="", nullable=False))
 
@@ -286,5 +294,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("failed_auth_count", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("failed_auth_at", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("last_active_on", sa.String(length=255), nullable=True))
+        batch_op.create_index("ix_users_domain", ["domain_id", "id"], unique=False)
+        batch_op.create_index("ix_users_name", ["name"], unique=False)
 
     # ### end Alembic commands ###

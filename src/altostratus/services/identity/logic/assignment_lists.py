@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, literal, or_, select, union_all
 
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.identity.logic.effective import descendant_ids, is_actor
+from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids, is_actor
 from altostratus.services.identity.models import (
     Group,
     GroupMember,
@@ -56,7 +56,7 @@ def list_assignments(tx: Tx, question: Question) -> list[Assignment]:
     if not question.effective:
         return rows
     projects = _wanted_projects(tx, question)
-    found = _with_implied(tx, _below(tx, _of_users(tx, rows)))
+    found = _with_implied(tx, _below(tx, list(_of_users(tx, rows)), question))
     return [one for one in found if _matches(one, question, projects)]
 
 
@@ -67,16 +67,13 @@ def _statement(question: Question) -> Select[Any]:
         column.actor_kind, column.actor_id, column.target_kind, column.target_id, column.role_id, column.inherited
     ).order_by(column.target_kind, column.target_id, column.actor_kind, column.actor_id, column.role_id)
     if question.effective:
-        return statement.where(is_actor(question.user_id)) if question.user_id else statement
+        return statement.where(*_leads_there(question))
     exact = {"user": question.user_id, "group": question.group_id}
     for kind, actor_id in exact.items():
         if actor_id:
             statement = statement.where(column.actor_kind == kind, column.actor_id == actor_id)
     if question.project_id:
-        places: Any = column.target_id == question.project_id
-        if question.subtree:
-            places = places | column.target_id.in_(descendant_ids([question.project_id]))
-        statement = statement.where(column.target_kind == "project", places)
+        statement = statement.where(column.target_kind == "project", _in_tree(column.target_id, question))
     if question.domain_id:
         statement = statement.where(column.target_kind == "domain", column.target_id == question.domain_id)
     if question.system:
@@ -86,6 +83,33 @@ def _statement(question: Question) -> Select[Any]:
     if question.inherited is not None:
         statement = statement.where(column.inherited.is_(question.inherited))
     return statement
+
+
+def _leads_there(question: Question) -> Iterator[ColumnElement[bool]]:
+    """What an assignment must be for its effects to be asked for; roles may still come by implication."""
+    column = table_of(RoleAssignment).c
+    if question.user_id:
+        yield is_actor(question.user_id)
+    if question.project_id:
+        yield column.target_kind.in_(("project", "domain"))
+        yield column.target_id.in_(_tree_and_above(question))
+    if question.domain_id:
+        yield and_(column.target_kind == "domain", column.target_id == question.domain_id)
+    if question.system:
+        yield column.target_kind == "system"
+
+
+def _tree_and_above(question: Question) -> CompoundSelect[Any]:
+    """Ids of the projects in question and of everything above: one set, so that an index finds them."""
+    project_id = question.project_id or ""
+    parts = [select(literal(project_id)), ancestor_ids(project_id)]
+    return union_all(*parts, *([descendant_ids([project_id])] if question.subtree else []))
+
+
+def _in_tree(column: ColumnElement[str], question: Question) -> ColumnElement[bool]:
+    """The project of the question, and with `subtree` everything below it."""
+    itself = column == question.project_id
+    return or_(itself, column.in_(descendant_ids([question.project_id]))) if question.subtree else itself
 
 
 def _of_users(tx: Tx, rows: list[Assignment]) -> Iterator[Assignment]:
@@ -103,12 +127,9 @@ def _of_users(tx: Tx, rows: list[Assignment]) -> Iterator[Assignment]:
                 yield row._replace(actor_kind="user", actor_id=user_id, via_group=row.actor_id)
 
 
-def _below(tx: Tx, rows: Iterable[Assignment]) -> Iterator[Assignment]:
+def _below(tx: Tx, rows: list[Assignment], question: Question) -> Iterator[Assignment]:
     """Each inherited assignment becomes one per project below its target."""
-    project = table_of(Project).c
-    children: dict[str, list[str]] = defaultdict(list)
-    for one in tx.rows(select(project.id, project.parent_id).where(project.parent_id.is_not(None))):
-        children[one.parent_id].append(one.id)
+    children = _children(tx, {row.target_id for row in rows if row.inherited}, question)
     for row in rows:
         if not row.inherited:
             yield row
@@ -121,6 +142,19 @@ def _below(tx: Tx, rows: Iterable[Assignment]) -> Iterator[Assignment]:
                 target_kind="project", target_id=project_id, inherited=False,
                 via_target=(row.target_kind, row.target_id),
             )  # fmt: skip
+
+
+def _children(tx: Tx, targets: set[str], question: Question) -> dict[str, list[str]]:
+    """Projects by parent: all below these targets, or only those on the way to the project of the question."""
+    children: dict[str, list[str]] = defaultdict(list)
+    if not targets:
+        return children
+    project = table_of(Project).c
+    wanted = _tree_and_above(question) if question.project_id else descendant_ids(targets)
+    way = project.id.in_(wanted), project.parent_id.is_not(None)
+    for one in tx.rows(select(project.id, project.parent_id).where(*way)):
+        children[one.parent_id].append(one.id)
+    return children
 
 
 def _with_implied(tx: Tx, rows: Iterable[Assignment]) -> Iterator[Assignment]:

@@ -25,6 +25,9 @@ class Project(Model):
 
 
 Index("uq_projects_name", func.coalesce(Project.domain_id, ""), Project.name, unique=True)
+# pages of a domain's projects, and a name that somebody gives without the domain
+Index("ix_projects_domain", Project.domain_id, Project.id)
+Index("ix_projects_name", Project.name)
 
 
 class ProjectTag(Model):
