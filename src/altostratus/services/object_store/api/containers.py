@@ -2,6 +2,7 @@
 """Containers: their settings, who may use them, and what is in them."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import select
 
@@ -26,6 +27,7 @@ from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
 from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
+from altostratus.services.object_store.logic.versions import HISTORY, STACK
 from altostratus.services.object_store.models import StoredObject
 
 POLICY = "Policy-0"
@@ -58,7 +60,24 @@ def _settings_of(call: Call, before: dict[str, Any]) -> dict[str, Any]:
             settings[name] = access.clean_list(name, text)
         if name.upper().replace("X-", "X-REMOVE-", 1) in call.headers:
             settings[name] = ""
+    _set_versions(call, settings)
     return {name: value for name, value in settings.items() if value != ""}
+
+
+def _set_versions(call: Call, settings: dict[str, Any]) -> None:
+    """One way of keeping versions or the other. Raises BadRequest for both, or for what is no container."""
+    given = {name: call.headers[name.upper()] for name in (STACK, HISTORY) if name.upper() in call.headers}
+    if len([text for text in given.values() if text]) > 1:
+        raise BadRequest("Only one of X-Versions-Location and X-History-Location may be given.")
+    removed = any(f"X-REMOVE-{name.upper()[2:]}" in call.headers for name in (STACK, HISTORY))
+    if given or removed:
+        settings.pop(STACK, None)
+        settings.pop(HISTORY, None)
+    for name, text in given.items():
+        keeper = unquote(text).strip("/")
+        if "/" in keeper:
+            raise BadRequest(f"{name.title()} must name a container, not {text[:100]!r}.")
+        settings[name] = keeper
 
 
 def _changed(call: Call, row: Row[Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ from altostratus.services.object_store.api import bulk, manifests
 from altostratus.services.object_store.api.containers import POLICY
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.temp_urls import DIGESTS
+from altostratus.services.object_store.logic.versions import HISTORY, STACK
 
 
 def show_info(call: Call) -> Reply:
@@ -45,6 +46,7 @@ def show_info(call: Call) -> Reply:
             "outgoing_remove_headers": ["x-object-meta-*"],
             "outgoing_allow_headers": ["x-object-meta-public-*"],
         },
+        "versioned_writes": {"allowed_flags": [STACK, HISTORY]},
         "dlo": {"max_segments": 10_000},
         "slo": {
             "max_manifest_segments": manifests.MOST_SEGMENTS,

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.object_store.logic import containers, quotas
+from altostratus.services.object_store.logic import containers, quotas, versions
 from altostratus.services.object_store.models import StoredObject, Waste
 
 
@@ -38,9 +38,11 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
         tx.insert(StoredObject, container_id=container.id, **values)
         containers.count(tx, container, 1, held)
         return
-    tx.update(StoredObject, container.id, name, **{key: value for key, value in values.items() if key != "name"})
-    containers.count(tx, container, 0, held)
-    _waste(tx, before.blob_id)
+    if versions.keeps(counts.settings) and not has_expired(before):
+        versions.archive(tx, counts, before, held_bytes(before._mapping))
+    else:
+        _waste(tx, before.blob_id)
+    _replace(tx, container, before, values)
 
 
 def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
@@ -48,10 +50,40 @@ def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
     now = tx.find(StoredObject, container.id, row.name)
     if now is None or (now.blob_id, now.modified_us) != (row.blob_id, row.modified_us):
         return False
+    if versions.keeps(container.settings):
+        return _delete_version(tx, container, row)
+    _waste(tx, row.blob_id)
+    _remove(tx, container, row)
+    return True
+
+
+def _delete_version(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
+    before = versions.newest(tx, container, row.name)
+    if before is not None:
+        keeper, version = before
+        _waste(tx, row.blob_id)
+        tx.delete(StoredObject, keeper.id, version.name)
+        containers.count(tx, keeper, -1, -held_bytes(version._mapping))
+        _replace(tx, container, row, {**version._mapping, "container_id": container.id, "name": row.name})
+        return True
+    if versions.HISTORY in container.settings:
+        versions.archive(tx, container, row, held_bytes(row._mapping))
+        versions.mark_deleted(tx, container, row.name)
+    else:
+        _waste(tx, row.blob_id)
+    _remove(tx, container, row)
+    return True
+
+
+def _replace(tx: Tx, container: Row[Any], before: Row[Any], values: Mapping[Any, Any]) -> None:
+    changed = {key: value for key, value in values.items() if key not in ("name", "container_id")}
+    tx.update(StoredObject, container.id, before.name, **changed)
+    containers.count(tx, container, 0, held_bytes(values) - held_bytes(before._mapping))
+
+
+def _remove(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
     tx.delete(StoredObject, container.id, row.name)
     containers.count(tx, container, -1, -held_bytes(row._mapping))
-    _waste(tx, row.blob_id)
-    return True
 
 
 def unreferenced(tx: Tx, blob_ids: list[str]) -> set[str]:

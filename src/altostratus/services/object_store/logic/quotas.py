@@ -15,7 +15,8 @@ _WORTH_ASKING_EARLY = 1 << 20
 _account, _container = table_of(Account).c, table_of(Container).c
 _COUNTS = (
     select(
-        _container.id, _container.name, _container.meta, _container.object_count, _container.bytes_used,
+        _container.id, _container.account, _container.name, _container.meta, _container.settings,
+        _container.object_count, _container.bytes_used,
         _account.meta.label("account_meta"), _account.bytes_used.label("account_bytes_used"),
     )
     .join(table_of(Account), _account.name == _container.account)
