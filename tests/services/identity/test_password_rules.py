@@ -286,6 +286,17 @@ def test_history_is_no_longer_than_needed_and_goes_with_the_user(make_cloud):
         assert remembered() == []
 
 
+def test_a_history_that_is_longer_than_the_rules_ask_for(make_cloud):
+    """The operator has lowered the number since."""
+    with make_cloud(unique_last_password_count=3) as (cloud, _):
+        user = cloud.make_user(password="p0")["id"]
+        for number in range(2):
+            assert change(cloud, user, f"p{number}", f"p{number + 1}").status == 204
+    with make_cloud(unique_last_password_count=2) as (cloud, _):
+        assert change(cloud, user, "p2", "p1").status == 400
+        assert change(cloud, user, "p2", "p0").status == 204
+
+
 def test_without_history_the_same_password_is_fine(make_cloud):
     with make_cloud() as (cloud, _):
         user = cloud.make_user()["id"]

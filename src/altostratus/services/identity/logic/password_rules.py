@@ -92,7 +92,7 @@ def remembered_hashes(tx: Tx, rules: PasswordRules, user: Row[Any]) -> list[str]
         return []
     older = select(former.password_hash).where(former.user_id == user.id).order_by(former.position.desc())
     present = [user.password_hash] if user.password_hash is not None else []
-    return [*present, *tx.scalars(older.limit(most))][:most]
+    return [*present, *tx.scalars(older.limit(most - 1))]
 
 
 def remember(tx: Tx, rules: PasswordRules, user: Row[Any]) -> None:
