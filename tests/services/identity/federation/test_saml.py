@@ -14,6 +14,7 @@ from signxml.signer import XMLSigner
 
 from altostratus.kernel import clock
 from altostratus.services.identity.federation.config import FederationOptions, SamlPeer
+from altostratus.services.identity.federation.saml import keys
 from altostratus.services.identity.federation.saml.keys import load_signing_key
 from altostratus.services.identity.federation.saml.names import PROTOCOL, SAML, SIGNATURE, SOAP, tag
 from altostratus.services.identity.reconcilers.memberships import forget_assertions
@@ -34,9 +35,21 @@ RULES = [
 PAOS = {"Content-Type": "application/vnd.paos+xml"}
 
 
+@pytest.fixture(scope="session")
+def alphas_key():
+    """Made once: a key of 3072 bits takes a second."""
+    return keys._new_pem()
+
+
+@pytest.fixture(scope="session")
+def strangers_key():
+    return keys.load_signing_key(None)
+
+
 @pytest.fixture
-def clouds(tmp_path, monkeypatch):
+def clouds(tmp_path, monkeypatch, strangers_key, alphas_key):
     """`alpha`, which vouches for its users, and `beta`, which takes its word."""
+    monkeypatch.setattr(keys, "_new_pem", lambda: alphas_key)
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     (tmp_path / "alpha").mkdir()
     (tmp_path / "beta").mkdir()
@@ -150,6 +163,12 @@ def test_the_envelope_and_the_metadata(clouds):
     assert "PRIVATE" not in shown.text
     key_file = next(alpha.directory.glob("keys/saml/*"))
     assert key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_cloud_makes_a_key_of_its_own_and_keeps_it(tmp_path, strangers_key, alphas_key):
+    first = load_signing_key(tmp_path)
+    assert load_signing_key(tmp_path).certificate == first.certificate != strangers_key.certificate
+    assert keys._parse(alphas_key).certificate != strangers_key.certificate
 
 
 def test_whom_alpha_does_not_speak_for(clouds):
@@ -387,10 +406,10 @@ def resigned(message, key, change=lambda assertion: None):
     return etree.tostring(root)
 
 
-def test_another_key_even_with_its_certificate_inside(clouds):
+def test_another_key_even_with_its_certificate_inside(clouds, strangers_key):
     alpha, beta = clouds
     message = word_for_demo(alpha)
-    assert present(beta, resigned(message, load_signing_key(None))).status == 401
+    assert present(beta, resigned(message, strangers_key)).status == 401
     own = load_signing_key(alpha.directory / "keys" / "saml")
     assert present(beta, resigned(message, own)).status == 303, "the test's own signing is right"
 
