@@ -198,6 +198,23 @@ def test_inactive_users_are_disabled(make_cloud):
         assert cloud.log_in("john", "secret").status == 201
 
 
+def test_programs_are_not_their_users(make_cloud):
+    """A login with an application credential is no sign of its user, and ends with the user's account."""
+    with make_cloud(disable_user_account_days_inactive=30, lockout_failure_attempts=9) as (cloud, advance):
+        token = cloud.token("demo", "demo-password", project("demo"))
+        user = cloud.admin.get(f"{USERS}?name=demo").json["users"][0]["id"]
+        body = {"application_credential": {"name": "c", "secret": "s"}}
+        made = cloud.client(token).post(f"{USERS}/{user}/application_credentials", body)
+        given = {"id": made.json["application_credential"]["id"], "secret": "s"}
+        identity = {"methods": ["application_credential"], "application_credential": given}
+        log_in = lambda: cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": {"identity": identity}}).status  # noqa: E731
+        cloud.log_in("demo", "wrong")
+        advance(DAY_S * 20)
+        assert log_in() == 201 and row_of(cloud, user).failed_auth_count == 1
+        advance(DAY_S * 10)
+        assert log_in() == 401
+
+
 def test_passwords_expire(make_cloud):
     with make_cloud(password_expires_days=90) as (cloud, advance):
         user = cloud.make_user()

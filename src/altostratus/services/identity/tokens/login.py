@@ -19,8 +19,8 @@ from altostratus.services.identity.tokens.layout import Claims, new_audit_id
 from altostratus.services.identity.tokens.methods import METHODS
 
 _log = log.get("identity")
-# with these, nobody has shown to be there
-_PROVES_NOTHING_NEW = frozenset({"token", "application_credential"})
+# with these, nobody has shown to be there: they were given before
+_PROVES_NOTHING_NEW = frozenset({"token", "application_credential", "oauth1"})
 
 
 def log_in(cloud: Cloud, auth: dict[str, Any], request: HttpRequest | None = None) -> tuple[str, Entry]:
