@@ -14,12 +14,14 @@ from altostratus.services.identity.logic.explaining import HeldRole, held_roles
 from altostratus.services.identity.logic.token_state import VoidTokenError
 from altostratus.services.identity.logic.unified_limits import UnifiedLimits
 from altostratus.services.identity.models import Project, User
+from altostratus.services.identity.tokens.access_keys import AccessKey, find_access_key
 from altostratus.services.identity.tokens.authenticator import TokenAuthenticator
 from altostratus.services.identity.tokens.passwords import hash_password
 from altostratus.services.identity.tokens.rings import KeyInfo, add_keys, list_keys, secrets_behind
 from altostratus.services.identity.tokens.would_be import would_be_context
 
 __all__ = [
+    "AccessKey",
     "HeldRole",
     "KeyInfo",
     "ProjectInfo",
@@ -30,6 +32,7 @@ __all__ = [
     "add_keys",
     "bootstrap",
     "domains_named",
+    "find_access_key",
     "find_project",
     "find_user",
     "held_roles",

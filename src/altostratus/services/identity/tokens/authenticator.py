@@ -90,7 +90,7 @@ class TokenAuthenticator:
         """The valid token's entry; `expired_s` still accepts it so long after its end. Raises VoidTokenError."""
         key = hashlib.sha256(token.encode(errors="replace")).digest()
         entry = self._young.get(key) or self._old.get(key)
-        if entry is None or entry.generation != self._generation():
+        if entry is None or entry.generation != self.generation():
             if len(token) > LONGEST_TOKEN:
                 raise VoidTokenError("it is too long")
             try:
@@ -112,7 +112,7 @@ class TokenAuthenticator:
         return known
 
     def catalog_json(self, user_id: str, project_id: str | None) -> bytes:
-        generation = self._generation()
+        generation = self.generation()
         known = self._catalogs.get((user_id, project_id))
         if known is None or known[0] != generation:
             with self._cloud.db.read() as tx:
@@ -126,7 +126,7 @@ class TokenAuthenticator:
         return known[1]
 
     def _enabled_service_providers(self) -> list[dict[str, str]]:
-        generation = self._generation()
+        generation = self.generation()
         if self._service_providers[0] != generation:
             with self._cloud.db.read() as tx:
                 self._service_providers = generation, enabled_service_providers(tx)
@@ -134,7 +134,7 @@ class TokenAuthenticator:
 
     def _remember(self, token: str, claims: Claims) -> Entry:
         # the generation is read first: a change that comes while we look makes the entry old at once
-        generation = self._generation()
+        generation = self.generation()
         with self._cloud.db.read() as tx:
             state = look_up(tx, claims)
         entry = Entry(state, generation)
@@ -143,7 +143,8 @@ class TokenAuthenticator:
         self._young[hashlib.sha256(token.encode()).digest()] = entry
         return entry
 
-    def _generation(self) -> Generation:
+    def generation(self) -> Generation:
+        """What was made of rows is right as long as this is the same. Ask before you read them."""
         if clock.monotonic() >= self._look_at:
             self._look_for_others()
         return self._cloud.bus.count(TOPIC), self._others

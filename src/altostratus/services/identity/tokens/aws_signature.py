@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -152,10 +152,15 @@ def _s3_signature_4(secret: str, text: bytes) -> str:
 
 
 def _signature_4(secret: str, scope: list[str], text: bytes) -> str:
+    return _hmac(signing_key(secret, scope), text, "sha256").hex()
+
+
+def signing_key(secret: str, scope: Sequence[str]) -> bytes:
+    """Version 4's key of a scope: date, region, service."""
     key = f"AWS4{secret}".encode()
     for part in (*scope[:3], "aws4_request"):
         key = _hmac(key, part.encode(), "sha256")
-    return _hmac(key, text, "sha256").hex()
+    return key
 
 
 def _hmac(key: bytes, text: bytes, kind: str) -> bytes:

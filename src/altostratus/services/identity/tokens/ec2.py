@@ -41,16 +41,29 @@ def log_in_signed(
     if not given.get("access") or not given.get("signature"):
         raise Unauthorized("EC2 signature not supplied.")
     started_at = clock.now()
-    with cloud.db.read() as tx:
-        row = tx.find(Credential, id_of_access(given["access"]))
-    if row is None or row.type != "ec2":
+    pair = find_pair(cloud, given["access"])
+    if pair is None:
         raise NotFound("EC2 access key not found.")
-    blob = json.loads(cloud.part(CredentialKeys).unseal(row.encrypted_blob))
+    row, blob = pair
     try:
         if not is_signed(str(blob.get("secret", "")), given):
             raise Unauthorized("Invalid EC2 signature.")
     except SignatureError as error:
         raise Unauthorized(f"Invalid EC2 signature: {error}.") from None
+    return log_in_by_pair(cloud, row, blob, started_at)
+
+
+def find_pair(cloud: Cloud, access: str) -> tuple[Row[Any], dict[str, Any]] | None:
+    """The credential of this access key, and its opened blob."""
+    with cloud.db.read() as tx:
+        row = tx.find(Credential, id_of_access(access))
+    if row is None or row.type != "ec2":
+        return None
+    return row, json.loads(cloud.part(CredentialKeys).unseal(row.encrypted_blob))
+
+
+def log_in_by_pair(cloud: Cloud, row: Row[Any], blob: Mapping[str, Any], started_at: str) -> tuple[str, Entry]:
+    """For who has proven to know the secret. Raises Unauthorized."""
     try:
         with cloud.db.read() as tx:
             attempt = _attempt(tx, row, blob, started_at)
