@@ -90,6 +90,20 @@ def test_no_passcode_twice(cloud, john):
         assert log_in(cloud, john, passcode=now()).status == 201
 
 
+def test_one_seed_under_two_names_is_one_passcode(cloud, john):
+    cloud.make("credentials", "credential", type="totp", blob=SEED.lower(), user_id=john)
+    with clock.frozen(clock.unix()):
+        assert [log_in(cloud, john, passcode=now()).status for _ in range(3)] == [201, 401, 401]
+
+
+def test_another_seed_of_the_same_user(cloud, john):
+    other = b32encode(b"09876543210987654321").decode()
+    cloud.make("credentials", "credential", type="totp", blob=other, user_id=john)
+    with clock.frozen(clock.unix()):
+        assert log_in(cloud, john, passcode=now()).status == 201
+        assert log_in(cloud, john, passcode=passcodes.passcode(other, passcodes.current_step())).status == 201
+
+
 def test_one_passcode_for_two_at_once(cloud, john):
     with cloud.cloud.db.read() as tx:
         seed = passcodes.seeds_of(tx, john)[0].id

@@ -3,6 +3,7 @@
 
 import hmac
 from base64 import b32decode
+from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.hotp import HOTP
@@ -26,24 +27,23 @@ def passcode(seed: str, step: int) -> str:
     return HOTP(key, _DIGITS, SHA1()).generate(step).decode()  # noqa: S303  (RFC 6238, and what the apps know)
 
 
-def step_of(seed: str, given: str, *, newest: int, windows: int, after: int | None) -> int | None:
-    """The step that the passcode belongs to: `newest`, or one of `windows` before it, but later than `after`.
+def step_of(seed: str, given: str, *, newest: int, windows: int) -> int | None:
+    """The step that the passcode belongs to: `newest`, or one of `windows` before it.
 
     Every step is computed, whichever one fits: how long it takes tells nothing.
     """
     fitting = None
     for step in range(newest - windows, newest + 1):
-        is_right = hmac.compare_digest(passcode(seed, step).encode(), given.encode(errors="replace"))
-        if is_right and (after is None or step > after):
+        if hmac.compare_digest(passcode(seed, step).encode(), given.encode(errors="replace")):
             fitting = step
     return fitting
 
 
-def seeds_of(tx: Tx, user_id: str) -> list[Row[tuple[str, str, int | None]]]:
-    """id, encrypted_blob and totp_step of the user's credentials of type totp."""
+def seeds_of(tx: Tx, user_id: str) -> list[Row[Any]]:
+    """id and encrypted_blob of the user's credentials of type totp, always in the same order."""
     credential = table_of(Credential).c
-    statement = select(credential.id, credential.encrypted_blob, credential.totp_step)
-    return tx.rows(statement.where(credential.user_id == user_id, credential.type == "totp"))
+    mine = (credential.user_id == user_id) & (credential.type == "totp")
+    return tx.rows(select(credential.id, credential.encrypted_blob).where(mine).order_by(credential.id))
 
 
 def take(tx: Tx, credential_id: str, step: int) -> bool:

@@ -42,7 +42,7 @@ def _find(cloud: Cloud, seeds: list[Row[Any]], given: str) -> tuple[str, int] | 
     for row in seeds:
         try:
             seed = cloud.part(CredentialKeys).unseal(row.encrypted_blob).decode()
-            found = passcodes.step_of(seed, given, newest=newest, windows=windows, after=row.totp_step)
+            found = passcodes.step_of(seed, given, newest=newest, windows=windows)
         except ValueError as error:
             _log.info("credential %s is no seed of passcodes: %s", row.id, error)
             continue
