@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users that a provider vouches for: what they get, how long, and what takes it away."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import select
 
@@ -365,3 +367,48 @@ def test_groups_for_a_time_say_when_they_end(make_cloud, provider):
     listed = {one["name"]: one for one in cloud.admin.get(f"{BASE}/users/{user_id}/groups").json["groups"]}
     assert set(listed) == {"devs", "own"}
     assert "membership_expires_at" not in listed["own"] and listed["devs"]["membership_expires_at"].endswith("Z")
+
+
+def test_roles_for_a_time_are_listed_as_they_take_effect(make_cloud, provider):
+    cloud = make_cloud(provider.issuer, default_authorization_ttl=60)
+    cloud.set_up()
+    devs = cloud.make_group("devs", "member", "demo")
+    _, shown = enter(cloud, provider, groups=GROUPS)
+    user_id = shown["user"]["id"]
+    listed = cloud.admin.get(f"{BASE}/role_assignments?effective&user.id={user_id}").json["role_assignments"]
+    assert {one["role"]["id"] for one in listed} == {cloud.role_id("member"), cloud.role_id("reader")}
+    cloud.admin.put(f"{BASE}/groups/{devs['id']}/users/{user_id}")
+    again = cloud.admin.get(f"{BASE}/role_assignments?effective&user.id={user_id}").json["role_assignments"]
+    assert len(again) == len(listed), "a member in two ways is one member"
+    cloud.set_idp(authorization_ttl=0)
+    cloud.admin.delete(f"{BASE}/groups/{devs['id']}/users/{user_id}")
+    path = f"{BASE}/role_assignments?effective&user.id={user_id}"
+    assert cloud.admin.get(path).json["role_assignments"] == []
+
+
+def test_two_first_logins_at_once_make_one_user(cloud, provider):
+    cloud.bearer(provider.token(sub="somebody"))
+    token = provider.token()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: cloud.bearer(token), range(8)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.json["token"]["user"]["id"] for answer in answers}) == 1
+
+
+def test_an_application_credential_lives_as_long_as_the_groups_behind_it(make_cloud, provider):
+    cloud = make_cloud(provider.issuer, default_authorization_ttl=60)
+    cloud.set_up()
+    cloud.make_group("devs", "member", "demo")
+    unscoped, shown = enter(cloud, provider, groups=GROUPS)
+    token = rescope(cloud, unscoped, project("demo")).headers["x-subject-token"]
+    path = f"{BASE}/users/{shown['user']['id']}/application_credentials"
+    made = cloud.client(token).post(path, {"application_credential": {"name": "bot", "secret": "s"}})
+    assert made.status == 201, made.text
+    method = {"id": made.json["application_credential"]["id"], "secret": "s"}
+    auth = {"identity": {"methods": ["application_credential"], "application_credential": method}}
+    answer = cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth})
+    assert answer.status == 201, answer.text
+    assert validate(cloud, answer.headers["x-subject-token"]) == 200
+    enter(cloud, provider, groups=["guests"])
+    assert validate(cloud, answer.headers["x-subject-token"]) == 404
+    assert cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth}).status == 401

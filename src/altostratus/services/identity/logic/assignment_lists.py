@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, literal, or_, select, union, union_all
 
+from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.services.identity.logic.effective import ancestor_ids, descendant_ids, is_actor
 from altostratus.services.identity.models import (
+    ExpiringMember,
     Group,
     GroupMember,
     ImpliedRole,
@@ -113,11 +115,17 @@ def _in_tree(column: ColumnElement[str], question: Question) -> ColumnElement[bo
 
 
 def _of_users(tx: Tx, rows: list[Assignment]) -> Iterator[Assignment]:
-    """Each group's assignment becomes one per member."""
-    member = table_of(GroupMember)
+    """Each group's assignment becomes one per member, those for a time too."""
+    member, expiring = table_of(GroupMember).c, table_of(ExpiringMember).c
     groups = {row.actor_id for row in rows if row.actor_kind == "group"}
     members: dict[str, list[str]] = defaultdict(list)
-    for one in tx.rows(select(member).where(member.c.group_id.in_(groups))) if groups else ():
+    statement = union(
+        select(member.group_id, member.user_id).where(member.group_id.in_(groups)),
+        select(expiring.group_id, expiring.user_id).where(
+            expiring.group_id.in_(groups), expiring.expires_at > clock.now()
+        ),
+    )
+    for one in tx.rows(statement) if groups else ():
         members[one.group_id].append(one.user_id)
     for row in rows:
         if row.actor_kind == "user":
