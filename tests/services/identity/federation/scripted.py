@@ -3,6 +3,7 @@
 
 import http.server
 import json
+import ssl
 import threading
 import time
 from typing import Any
@@ -23,7 +24,7 @@ def public_jwk(key: Any, kid: str, algorithm: str = "RS256", **members: Any) -> 
 class ScriptedProvider:
     """`replies` by path: JSON, bytes, or (status, headers, body) in place of what it would say; `asked` counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.replies: dict[str, Any] = {}
         self.asked: list[str] = []
         self.forms: list[str] = []
@@ -42,7 +43,9 @@ class ScriptedProvider:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.issuer = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         self.keys = [public_jwk(KEY, "one")]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -2,17 +2,23 @@
 """Which tokens of a provider are taken, and what a provider may do to us."""
 
 import base64
+import ipaddress
 import json
+import ssl
 import time
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from altostratus.services.identity.federation import oidc, web
 from altostratus.services.identity.federation.config import OidcClient
 from altostratus.services.identity.federation.providers import providers_of
-from tests.services.identity.federation.scripted import EC_KEY, KEY, OTHER_KEY, public_jwk
+from tests.services.identity.federation.scripted import EC_KEY, KEY, OTHER_KEY, ScriptedProvider, public_jwk
 
 
 @pytest.fixture
@@ -258,3 +264,47 @@ def test_the_secret_is_in_no_log_and_no_representation(make_cloud, provider, cap
         assert cloud.bearer(provider.token(key=OTHER_KEY)).status == 401
     assert "file-secret" not in caplog.text and "opaque-token" not in caplog.text
     assert "hidden" not in repr(OidcClient(issuer="i", client_id="c", client_secret="hidden"))
+
+
+def self_signed(directory, address):
+    """(server's context, file with the certificate) for a server at this address."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "provider")])
+    start = datetime.now(UTC) - timedelta(days=1)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=2))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    both, file = directory / "both.pem", directory / "certificate.pem"
+    both.write_bytes(private + pem)
+    file.write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return context, file
+
+
+@pytest.mark.parametrize(
+    ("address", "known", "status"), [("127.0.0.1", True, 201), ("127.0.0.1", False, 503), ("127.0.0.2", True, 503)]
+)
+def test_certificates_of_providers_are_looked_at(make_cloud, tmp_path, address, known, status):
+    context, file = self_signed(tmp_path, address)
+    provider = ScriptedProvider(context)
+    try:
+        cloud = make_cloud(provider.issuer, ca_file=str(file) if known else "")
+        cloud.set_up()
+        assert cloud.bearer(provider.token()).status == status
+    finally:
+        provider.close()
