@@ -83,6 +83,13 @@ def test_applying_twice_changes_nothing(classic, places, ask):
     assert {path: path.read_bytes() for path in (places.directory / SET).iterdir()} == before
 
 
+def test_a_role_of_the_operator_that_implies_more_is_told(cloud, ask, capsys):
+    role = cloud.make("roles", "role", name="netadmin")["id"]
+    ask("PUT", f"/roles/{role}/implies/{cloud.role_id('manager')}")
+    make_roles(SET, ask)
+    assert "your role netadmin implies manager" in " ".join(capsys.readouterr().err.split())
+
+
 def test_rules_of_the_operator_win_and_are_told(classic, places):
     own = places.directory / "network.yaml"
     own.write_text('"create_floatingip": "role:admin"\n')

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators' policy files: which one wins, what happens when they change, and when they are broken."""
 
+import json
 import logging
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from altostratus.kernel import policy as module
 from altostratus.kernel.auth import Context
@@ -143,3 +146,41 @@ def test_a_refusal_is_the_same_for_what_is_another_s_and_what_is_nowhere():
 def test_a_rule_for_nobody_says_so(paths):
     paths[0].write_text('{"toy:make": "!"}')
     assert advice(Policy(RULES, paths), "toy:make", ADMIN) == "No role would allow it to you."
+
+
+WORDS = (
+    "role:admin",
+    "rule:toy:make",
+    "and",
+    "or",
+    "not",
+    "(",
+    ")",
+    "!",
+    "@",
+    "user_id:%(user_id)s",
+    "'x':%(y)s",
+    ":",
+    "",
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(strategies.lists(strategies.sampled_from(WORDS), max_size=8).map(" ".join) | strategies.text(max_size=30))
+def test_whatever_stands_in_a_file_is_read_or_refused_with_its_place(text):
+    """Nothing that an operator writes breaks the service, and nothing is quietly turned into a refusal of everybody."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "toys.json"
+        path.write_text(json.dumps({"toy:make": text}))
+        policy, problems = None, ()
+        try:
+            policy = Policy(RULES, [path])
+        except PolicyFileError as error:
+            problems = error.problems
+        if policy is None:
+            assert str(path) in problems[0]
+            return
+        for context in (MEMBER, NOBODY, ADMIN):
+            assert policy.allows("toy:make", context, OWN) in (True, False)
+            assert policy.advice("toy:make", context)
+        assert text.strip() == "!" or policy.describe("toy:make") != "!"

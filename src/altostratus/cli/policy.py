@@ -161,6 +161,8 @@ def make_roles(name: str, ask: Ask) -> None:
             role_id = ask("POST", "/roles", body)["role"]["id"]
             say(f"made the role {role.name}")
         implied = {one["name"] for one in ask("GET", f"/roles/{role_id}/implies")["role_inference"]["implies"]}
+        if more := sorted(implied - {role.implies}) if role.implies else []:
+            say(f"note: your role {role.name} implies {', '.join(more)}: whoever is given it has these rights too")
         if role.implies is not None and role.implies not in implied:
             ask("PUT", f"/roles/{role_id}/implies/{_role_id(ask, role.implies)}")
 

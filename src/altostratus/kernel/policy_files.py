@@ -5,6 +5,7 @@ A file is one mapping of rule names to check strings, in YAML or JSON. What cann
 with its place; oslo.policy alone would make a rule that refuses everybody of it.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from oslo_policy import _checks, _parser, policy
 
 from altostratus.kernel import log
+from altostratus.kernel.policy_checks import leaves
 
 NOBODY = "!"
 _log = log.get("policy")
+# what it cannot parse is told here, in one line and with its place, instead of with a traceback
+logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
 
 
 class PolicyFileError(Exception):
@@ -91,11 +95,24 @@ def _place(error: ValueError) -> str:
     return f", line {mark.line + 1}, column {mark.column + 1}: {getattr(error.__context__, 'problem', error)}"
 
 
+class _Anything(dict[str, str]):
+    """A target that has every attribute."""
+
+    def __missing__(self, key: str) -> str:
+        return "x"
+
+
 def _parsed(text: Any) -> Any:
+    """The check; one that nobody passes if it cannot be parsed, or would raise when somebody asks."""
     try:
-        return _parser.parse_rule(text)
-    except (TypeError, ValueError, AttributeError):  # the old form, lists of lists, with something else inside
+        check = _parser.parse_rule(text)
+        for leaf in leaves(check):
+            if isinstance(leaf, _checks.GenericCheck | _checks.RoleCheck):
+                ask: Any = leaf
+                ask(_Anything(), {}, None)
+    except (TypeError, ValueError, AttributeError, LookupError, SyntaxError, RecursionError, MemoryError):
         return _checks.FalseCheck()
+    return check
 
 
 def _is_there(path: Path) -> bool:
