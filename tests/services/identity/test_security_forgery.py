@@ -96,6 +96,20 @@ def test_what_is_no_receipt(cloud, value):
         receipts.unseal(cloud.cloud, sealed)
 
 
+@pytest.mark.parametrize(
+    ("kind", "later_s", "is_one"),
+    [("receipt", 60, True), ("receipt", -1, False), ("token", 60, False), ("", 60, False)],
+)
+def test_only_receipts_are_receipts(cloud, kind, later_s, is_one):
+    sealed = [kind, "u", ["password"], clock.now(), clock.after(later_s)]
+    text = cloud.cloud.part(TokenAuthenticator).keys.seal(msgspec.msgpack.encode(sealed))
+    if is_one:
+        assert receipts.unseal(cloud.cloud, text).user_id == "u"
+    else:
+        with pytest.raises(LoginError):
+            receipts.unseal(cloud.cloud, text)
+
+
 def test_every_claim_comes_back(cloud):
     """What is packed is what is unpacked, whatever the ids look like."""
     ids = st.one_of(st.from_regex(r"[0-9a-fA-F]{32}", fullmatch=True), st.text(max_size=64), st.just("default"))

@@ -211,6 +211,22 @@ def test_while_a_password_is_compared_it_is_changed(cloud, monkeypatch):
     assert cloud.log_in("john", "secret").status == 401
 
 
+def test_while_the_old_password_is_compared_an_administrator_sets_a_new_one(cloud, monkeypatch):
+    """Who knew the old one must not be able to put another one in the new one's place."""
+    user, compare = cloud.make_user()["id"], passwords.is_password
+
+    def slow(password, password_hash):
+        right = compare(password, password_hash)
+        if password == "secret":
+            cloud.admin.patch(f"{BASE}/users/{user}", {"user": {"password": "other"}})
+        return right
+
+    monkeypatch.setattr(passwords, "is_password", slow)
+    body = {"user": {"original_password": "secret", "password": "third"}}
+    assert cloud.client(None).post(f"{BASE}/users/{user}/password", body).status == 401
+    assert cloud.log_in("john", "other").status == 201
+
+
 def test_tokens_of_others_are_not_touched(world):
     demo = world.cloud.token("demo", DEMO_PASSWORD, project("demo"))
     admin = world.cloud.token("admin", ADMIN_PASSWORD, project("admin"))
