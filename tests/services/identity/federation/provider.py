@@ -27,7 +27,7 @@ keys = [jwk.RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})]
 tokens: dict[str, Any] = {}
 
 
-class Client(ClientMixin):
+class Client(ClientMixin):  # type: ignore[misc]
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
 
@@ -72,7 +72,7 @@ class OpaqueToken(dict[str, Any]):
         return False
 
 
-class PasswordGrant(grants.ResourceOwnerPasswordCredentialsGrant):
+class PasswordGrant(grants.ResourceOwnerPasswordCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic",)
 
     def authenticate_user(self, username, password):
@@ -80,11 +80,11 @@ class PasswordGrant(grants.ResourceOwnerPasswordCredentialsGrant):
         return User(username) if known and known["password"] == password else None
 
 
-class ClientGrant(grants.ClientCredentialsGrant):
+class ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic",)
 
 
-class Introspection(IntrospectionEndpoint):
+class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = ("client_secret_basic",)
 
     def query_token(self, token_string, token_type_hint):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """keystoneauth's own plugins log in through a real provider of OpenID Connect, over real sockets."""
 
-import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ from keystoneauth1.identity import v3
 from altostratus.services.identity.federation import oidc
 from tests.services.identity.conftest import BASE
 
-PROJECT = {"project_name": "demo", "project_domain_id": "default"}
+PROJECT: dict[str, Any] = {"project_name": "demo", "project_domain_id": "default"}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_v3oidcclientcredentials(cloud, authlib_provider):
             discovery_endpoint=f"{authlib_provider}/.well-known/openid-configuration",
         )
         session = ks_session.Session(auth=plugin)
-        assert session.auth.get_access(session).username == "service-cloud"
+        assert plugin.get_access(session).username == "service-cloud"
 
 
 def test_v3oidcaccesstoken(cloud, authlib_provider):
@@ -113,7 +114,7 @@ def test_v3oidcauthcode_with_the_provider_of_oidc_provider_mock(make_cloud, mock
     page = requests.post(
         f"{mock_provider}/oauth2/authorize", {"sub": "jane"}, params=wishes, allow_redirects=False, timeout=10
     )
-    code = re.search("code=([^&]+)", page.headers["Location"])[1]
+    code = parse_qs(urlsplit(page.headers["Location"]).query)["code"][0]
     with cloud.served() as url:
         plugin = v3.OidcAuthorizationCode(
             auth_url=url,

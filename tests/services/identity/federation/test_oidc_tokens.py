@@ -7,6 +7,7 @@ import json
 import ssl
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -43,7 +44,7 @@ def now(seconds):
     return int(time.time()) + seconds
 
 
-WRONG_CLAIMS = [
+WRONG_CLAIMS: list[dict[str, Any]] = [
     {"iss": "https://elsewhere.example"},
     {"iss": None},
     {"aud": "other"},
@@ -183,7 +184,11 @@ def test_replies_that_make_no_sense(cloud, provider):
 
 
 def test_a_slow_provider_is_given_up_and_left_alone_for_a_moment(cloud, provider):
-    provider.replies["/jwks"] = lambda: time.sleep(3) or {"keys": []}
+    def sleep():
+        time.sleep(3)
+        return {"keys": []}
+
+    provider.replies["/jwks"] = sleep
     began = time.monotonic()
     assert cloud.bearer(provider.token()).status == 503
     assert time.monotonic() - began < 2.9

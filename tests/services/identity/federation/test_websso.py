@@ -2,6 +2,7 @@
 """Single sign-on in a browser, through the provider of oidc-provider-mock as it is, and through a scripted one."""
 
 import re
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -58,7 +59,7 @@ def test_the_whole_way_with_a_real_provider(make_cloud, mock_provider, path):
         page = browser.post(form.url, {"sub": "jane"}, timeout=10)
     assert page.status_code == 200, page.text
     assert f'action="{DASHBOARD}"' in page.text
-    token = re.search('name="token" id="token" value="([^"]+)"', page.text)[1]
+    token = re.findall('name="token" id="token" value="([^"]+)"', page.text)[0]
     shown = cloud.admin.get(f"{BASE}/auth/tokens", headers={"X-Subject-Token": token}).json["token"]
     assert shown["user"]["name"] == "jane" and shown["methods"] == ["openid"]
     assert "altostratus_sso" not in {cookie.name for cookie in browser.cookies}
@@ -146,7 +147,7 @@ def test_a_login_that_took_too_long(cloud, provider):
 
 
 def test_id_tokens_of_other_logins_and_other_clients(cloud, provider):
-    wrong = [
+    wrong: list[dict[str, Any]] = [
         {"nonce": "another"}, {"nonce": None}, {"aud": "other"}, {"aud": ["cloud", "other"]},
         {"aud": ["cloud", "other"], "azp": "other"}, {"azp": "other"}, {"key": OTHER_KEY}, {"iss": "https://x.example"},
     ]  # fmt: skip
