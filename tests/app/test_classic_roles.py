@@ -177,7 +177,11 @@ def test_projectmanager_finds_roles_and_users_of_its_domain(classic):
     domain = classic.make("domains", "domain", name="other")["id"]
     stranger = classic.make_user("stranger", domain_id=domain)["id"]
     assert manager.get(f"{BASE}/users/{stranger}").status == 403
-    assert manager.get(f"{BASE}/users").status == 403
+    found = manager.get(f"{BASE}/users?name=new&domain_id=default").json["users"]
+    assert [one["name"] for one in found] == ["new"]
+    for query in ("", f"?domain_id={domain}", f"?domain_id={domain}&domain_id=default", "?domain_id=None", "?name=new"):
+        assert manager.get(f"{BASE}/users{query}").status == 403, query
+    assert manager.get(f"{BASE}/domains?domain_id=default").status == 403
 
 
 @pytest.mark.parametrize("role", ["admin", "itsec", "manager", "service"])

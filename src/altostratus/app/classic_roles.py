@@ -55,6 +55,7 @@ _PROJECTMANAGER = {
         **dict.fromkeys(("identity:list_grants", "identity:check_grant"), "rule:classic_own_project"),
         **dict.fromkeys(("identity:create_grant", "identity:revoke_grant"), "rule:classic_grant"),
         "identity:get_user": "project_domain_id:%(target.user.domain_id)s",
+        "identity:list_users": "project_domain_id:%(target.domain_id)s",
         **dict.fromkeys(("identity:list_roles", "identity:get_role"), "@"),
     },
 }

@@ -162,6 +162,8 @@ def test_in_a_project_nobody_below_admin_sees_other_users(world, role):
     assert person.get(f"{BASE}/projects/{world.near}").status == 200
     asked = [
         person.get(f"{BASE}/users"),
+        *(person.get(f"{BASE}/users?domain_id={one}") for one in (world.own, world.other, "None", "")),
+        *(person.get(f"{BASE}/{what}?domain_id=None") for what in ("domains", "projects", "groups")),
         person.get(f"{BASE}/users/{world.here}"),
         person.get(f"{BASE}/projects/{world.far}"),
         person.get(f"{BASE}/projects"),

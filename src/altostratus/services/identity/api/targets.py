@@ -63,12 +63,18 @@ def domain_of_body(call: Call) -> str:
     return call.body.get("domain_id") or call.ctx.domain_id or "default"
 
 
-def list_target(name: str = "target.domain_id") -> Callable[[Call], Target]:
-    """A list is about the domain that a domain's token asks for, which is its own unless it names another."""
+def list_target(name: str = "target.domain_id", *, by_filter: bool = False) -> Callable[[Call], Target]:
+    """A list is about the domain that a domain's token asks for, which is its own unless it names another.
+
+    `by_filter`: of other tokens too about the one domain that the filter `domain_id` leaves. "None" is no domain:
+    it would look to a rule like the domain of a token that has none.
+    """
 
     def target(call: Call) -> Target:
-        asked = call.query.get("domain_id", [""])[-1]
-        return {name: asked or call.ctx.domain_id} if call.ctx.domain_id else {}
+        asked = call.query.get("domain_id", [])
+        if call.ctx.domain_id:
+            return {name: asked[-1] if asked and asked[-1] else call.ctx.domain_id}
+        return {name: asked[0]} if by_filter and len(asked) == 1 and asked[0] not in ("", "None") else {}
 
     return target
 

@@ -196,7 +196,8 @@ def change_password(call: Call) -> Reply:
 class User(UserFields, path="/users"):
     """A user."""
 
-    index = List("identity:list_users", policies.LIST_READER, list_users, tx="none", target=list_target())
+    index = List("identity:list_users", policies.LIST_READER, list_users, tx="none",
+                 target=list_target(by_filter=True))  # fmt: skip
     create = Create("identity:create_user", policies.manager_of("target.user.domain_id"), create_user,
                     tx="none", target=body_target("user"))  # fmt: skip
     show = Show("identity:get_user", policies.USER_READER, directories.show, tx="none", own_row=False,
