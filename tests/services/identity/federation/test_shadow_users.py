@@ -412,3 +412,31 @@ def test_an_application_credential_lives_as_long_as_the_groups_behind_it(make_cl
     enter(cloud, provider, groups=["guests"])
     assert validate(cloud, answer.headers["x-subject-token"]) == 404
     assert cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth}).status == 401
+
+
+def test_a_disabled_provider_stops_what_its_users_left_behind(make_cloud, provider):
+    cloud = make_cloud(provider.issuer)
+    cloud.set_up(PROJECT_RULES)
+    unscoped, shown = enter(cloud, provider)
+    home = cloud.client(unscoped).get(f"{BASE}/auth/projects").json["projects"][0]["id"]
+    token = rescope(cloud, unscoped, {"project": {"id": home}}).headers["x-subject-token"]
+    path = f"{BASE}/users/{shown['user']['id']}/application_credentials"
+    made = cloud.client(token).post(path, {"application_credential": {"name": "bot", "secret": "s"}})
+    method = {"id": made.json["application_credential"]["id"], "secret": "s"}
+    auth = {"identity": {"methods": ["application_credential"], "application_credential": method}}
+    bots = cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth}).headers["x-subject-token"]
+    assert validate(cloud, bots) == 200
+    cloud.set_idp(enabled=False)
+    assert validate(cloud, bots) == 404
+    assert cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth}).status == 401
+    cloud.set_idp(enabled=True)
+    assert cloud.client(None).post(f"{BASE}/auth/tokens", {"auth": auth}).status == 201
+
+
+def test_a_disabled_provider_does_not_touch_users_with_a_password(make_cloud, provider):
+    cloud = make_cloud(provider.issuer)
+    cloud.set_up()
+    way = {"idp_id": "acme", "protocols": [{"protocol_id": "openid", "unique_id": "jane"}]}
+    cloud.make_user("j.doe", "secret", federated=[way])
+    cloud.set_idp(enabled=False)
+    assert cloud.log_in("j.doe", "secret").status == 201

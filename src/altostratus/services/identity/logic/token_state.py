@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, not_, select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Tx, table_of
@@ -14,6 +14,7 @@ from altostratus.services.identity.logic.effective import RoleName, effective_ro
 from altostratus.services.identity.models import (
     AccessToken,
     ApplicationCredential,
+    FederatedUser,
     FederationProtocol,
     IdentityProvider,
     Project,
@@ -92,6 +93,7 @@ def _user(tx: Tx, claims: Claims, user_id: str | None = None) -> Any:
             user.c.id, user.c.name, user.c.enabled, user.c.tokens_from, user.c.password_expires_at,
             domain.c.id.label("domain_id"), domain.c.name.label("domain_name"),
             domain.c.enabled.label("domain_enabled"), domain.c.tokens_from.label("domain_tokens_from"),
+            _is_forsaken(user.c).label("forsaken"),
         ).join(domain, domain.c.id == user.c.domain_id)
         .where(user.c.id == user_id)
     )  # fmt: skip
@@ -99,9 +101,19 @@ def _user(tx: Tx, claims: Claims, user_id: str | None = None) -> Any:
         raise VoidTokenError(f"user {user_id} does not exist")
     if not row.enabled or not row.domain_enabled:
         raise VoidTokenError(f"user {user_id} or its domain is disabled")
+    if row.forsaken:
+        raise VoidTokenError(f"every identity provider that vouches for user {user_id} is disabled")
     if claims.issued_at <= max(row.tokens_from, row.domain_tokens_from):
         raise VoidTokenError(f"the password of user {user_id} was changed, or the user disabled, since")
     return row
+
+
+def _is_forsaken(user: Any) -> ColumnElement[bool]:
+    """Has no password, and all the identity providers that vouch for the user are disabled."""
+    voucher, idp = table_of(FederatedUser).c, table_of(IdentityProvider).c
+    known = exists().where(voucher.user_id == user.id)
+    good = exists().where(voucher.user_id == user.id, voucher.idp_id == idp.id, idp.enabled)
+    return and_(user.password_hash.is_(None), known, not_(good))
 
 
 def demand_vouched(tx: Tx, federated: Federated) -> None:
