@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity with many users beside identity with few, in one run on one cloud. See README.md."""
+"""Identity with many users beside identity with few: two clouds, measured in turns. See README.md."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from bench_api import Row, wrk
@@ -33,6 +34,8 @@ class Size(NamedTuple):
     assignments: int
 
 
+Rates = dict[str, dict[str, float]]
+Runs = dict[int, list[float]]
 SMALL = Size(500, 50, 2_500)
 
 
@@ -41,9 +44,10 @@ def log(text: str) -> None:
 
 
 class Filler:
-    """Writes people straight into the cloud's database, ever more of them."""
+    """Writes people straight into the cloud's database."""
 
     def __init__(self, cloud: PrivateCloud) -> None:
+        self.cloud = cloud
         self._db = Db(cloud.paths.database_url(CloudOptions()))
         shown = cloud.call("GET", "/identity/v3/users?name=demo")["users"][0]
         roles = cloud.call("GET", "/identity/v3/roles")["roles"]
@@ -55,10 +59,9 @@ class Filler:
 
     def fill(self, size: Size) -> None:
         started = time.monotonic()
-        fresh = range(len(self.users), size.users)
-        self._insert(User, (self._user(number) for number in fresh))
-        self._insert(Project, (self._project(number) for number in range(len(self.projects), size.projects)))
-        self._insert(RoleAssignment, self._assignments(fresh, size))
+        self._insert(User, (self._user(number) for number in range(size.users)))
+        self._insert(Project, (self._project(number) for number in range(size.projects)))
+        self._insert(RoleAssignment, self._assignments(size))
         with self._db.write() as tx:
             tx.conn.exec_driver_sql("ANALYZE")
         log(f"{size}: filled in {time.monotonic() - started:.0f} s")
@@ -77,11 +80,11 @@ class Filler:
             "enabled": True, "is_domain": False, "description": "", "options": {}, "extra": {}, "tokens_from": "",
         }  # fmt: skip
 
-    def _assignments(self, fresh: range, size: Size) -> Iterator[dict[str, Any]]:
+    def _assignments(self, size: Size) -> Iterator[dict[str, Any]]:
         """The same number for each user, in projects that lie far apart."""
         each = size.assignments // size.users
         stride = max(1, size.projects // each)
-        for number in fresh:
+        for number in range(size.users):
             for turn in range(each):
                 yield {
                     "actor_kind": "user", "actor_id": self.users[number], "target_kind": "project",
@@ -103,9 +106,9 @@ class Filler:
             tx.insert_many(model, batch)
 
 
-def rows_of(cloud: PrivateCloud, filler: Filler) -> list[Row]:
+def rows_of(filler: Filler) -> list[Row]:
     """The requests, about somebody and something in the middle of all."""
-    v3 = "/identity/v3"
+    cloud, v3 = filler.cloud, "/identity/v3"
     users, projects = sorted(filler.users), sorted(filler.projects)
     user, project = users[len(users) // 2], projects[len(projects) // 2]
     name = f"user-{filler.users.index(user)}"
@@ -138,17 +141,22 @@ def rows_of(cloud: PrivateCloud, filler: Filler) -> list[Row]:
     return rows
 
 
-def measure(cloud: PrivateCloud, filler: Filler, seconds: float) -> dict[str, dict[str, float]]:
-    """Requests a second by row, at 1 and 8 connections."""
-    found = {}
-    for row in rows_of(cloud, filler):
-        wrk(cloud, row, 2, 1)
-        found[row.name] = {str(count): wrk(cloud, row, count, seconds)["rps"] for count in (1, 8)}
-        log(f"{row.name}: {found[row.name]['1']:.0f} / {found[row.name]['8']:.0f} a second")
+def measure(small: Filler, large: Filler, seconds: float, repeats: int) -> tuple[Rates, Rates]:
+    """Requests a second by row, at 1 and 8 connections: medians, taken in turns so that other load hits both."""
+    found: tuple[Rates, Rates] = {}, {}
+    for pair in zip(rows_of(small), rows_of(large), strict=True):
+        runs: tuple[Runs, Runs] = {1: [], 8: []}, {1: [], 8: []}
+        for _ in range(repeats):
+            for count in (1, 8):
+                for one, row, filler in zip(runs, pair, (small, large), strict=True):
+                    one[count].append(wrk(filler.cloud, row, count, seconds)["rps"])
+        for rates, one in zip(found, runs, strict=True):
+            rates[pair[0].name] = {str(count): median(rps) for count, rps in one.items()}
+        log(f"{pair[0].name}: {found[0][pair[0].name]} with few users, {found[1][pair[0].name]} with many")
     return found
 
 
-def show(small: dict[str, Any], large: dict[str, Any], size: Size) -> bool:
+def show(small: Rates, large: Rates, size: Size) -> bool:
     """Print the table; does every row keep its rate?"""
     table = Table("request", f"{SMALL.users} users: 1 / 8", f"{size.users} users: 1 / 8", "kept at 1", "upstream 1 / 8")
     upstream = {"token_issue": "3.7 / 7.1", "token_validate": "106 / 246"}
@@ -168,19 +176,19 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--projects", type=int, default=0, help="a tenth of the users, if not given")
     parser.add_argument("--assignments", type=int, default=0, help="five for each user, if not given")
-    parser.add_argument("--duration", type=float, default=3)
+    parser.add_argument("--duration", type=float, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         log("wrk is needed: apt-get install wrk")
         return 2
     size = Size(options.users, options.projects or options.users // 10, options.assignments or 5 * options.users)
-    with PrivateCloud() as cloud:
-        filler = Filler(cloud)
-        filler.fill(SMALL)
-        small = measure(cloud, filler, options.duration)
-        filler.fill(size)
-        large = measure(cloud, filler, options.duration)
+    with PrivateCloud() as few, PrivateCloud() as many:
+        fillers = Filler(few), Filler(many)
+        for filler, wanted in zip(fillers, (SMALL, size), strict=True):
+            filler.fill(wanted)
+        small, large = measure(*fillers, options.duration, options.repeats)
     if options.json:
         options.json.write_text(json.dumps({"size": size, "small": small, "large": large}, indent=1) + "\n")
     return 0 if show(small, large, size) else 1
