@@ -73,3 +73,6 @@ class ObjectStore(Protocol):
 
     def blob_ids(self) -> Iterator[str]:
         """Every blob that any disk has, in no order, perhaps more than once."""
+
+    def age_s(self, blob_id: str) -> float | None:
+        """Seconds since the (youngest) copy was written; None: there is none."""

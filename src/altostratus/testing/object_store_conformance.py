@@ -87,3 +87,10 @@ class ObjectStoreConformance:
         with pytest.raises(ObjectStoreError) as refused:
             store.read(blob.id)
         assert refused.value.reason == "missing"
+
+    def test_age(self, store: ObjectStore) -> None:
+        blob = store.write(io.BytesIO(b"data"))
+        age = store.age_s(blob.id)
+        assert age is not None and 0 <= age < 60
+        store.delete(blob.id)
+        assert store.age_s(blob.id) is None

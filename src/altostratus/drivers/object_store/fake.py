@@ -2,6 +2,7 @@
 """Objects in memory, for tests and simulated clouds: gone with the process."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
@@ -20,6 +21,7 @@ class FakeObjectStore:
         self.fail_next = False
         self._blobs: dict[str, bytes] = {}
         self._pending: set[str] = set()
+        self._written: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
@@ -39,6 +41,7 @@ class FakeObjectStore:
             blob_id = ids.new_hex_id()
             self._blobs[blob_id] = bytes(kept)
             self._pending.add(blob_id)
+            self._written[blob_id] = time.monotonic()
         return Blob(blob_id, len(kept))
 
     def settle(self, blob_id: str) -> None:
@@ -53,6 +56,7 @@ class FakeObjectStore:
 
     def delete(self, blob_id: str) -> None:
         self._blobs.pop(blob_id, None)
+        self._written.pop(blob_id, None)
         self._pending.discard(blob_id)
 
     def exists(self, blob_id: str) -> bool:
@@ -63,6 +67,10 @@ class FakeObjectStore:
 
     def blob_ids(self) -> Iterator[str]:
         return iter(list(self._blobs))
+
+    def age_s(self, blob_id: str) -> float | None:
+        written = self._written.get(blob_id)
+        return None if written is None else time.monotonic() - written
 
     def _used(self) -> int:
         return sum(map(len, self._blobs.values()))

@@ -17,6 +17,8 @@ BLOCK_BYTES = 256 * 1024
 _FOOTER = struct.Struct("<8sIQI")
 _MAGIC = b"ALTOBLB1"
 _ENTRY = 4
+# what is read of a file at once at its end: small blobs whole, of larger ones the footer and mostly the table
+_TAIL_BYTES = 32 * 1024
 
 
 class DamagedError(Exception):
@@ -67,6 +69,7 @@ class BlobFile:
             raise
 
     def close(self) -> None:
+        """May be repeated."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -78,7 +81,7 @@ class BlobFile:
             for number in range(offset // self._block_bytes, -(-end // self._block_bytes)):
                 start = number * self._block_bytes
                 wanted = min(self._block_bytes, self.size - start)
-                data = os.pread(self._fd, wanted, start)
+                data = self._at(start, wanted)
                 if len(data) != wanted or zlib.crc32(data) != self._table[number]:
                     raise DamagedError(f"block {number} of {len(self._table)} is not what was written")
                 first, last = max(offset - start, 0), min(end - start, wanted)
@@ -90,18 +93,27 @@ class BlobFile:
         length = os.fstat(self._fd).st_size
         if length < _FOOTER.size:
             raise DamagedError("the footer is missing")
-        magic, block_bytes, size, table_crc = _FOOTER.unpack(os.pread(self._fd, _FOOTER.size, length - _FOOTER.size))
+        self._tail_start = max(0, length - _TAIL_BYTES)
+        self._tail = os.pread(self._fd, length - self._tail_start, self._tail_start)
+        if len(self._tail) != length - self._tail_start:
+            raise DamagedError("the end of the file cannot be read")
+        magic, block_bytes, size, table_crc = _FOOTER.unpack_from(self._tail, len(self._tail) - _FOOTER.size)
         if magic != _MAGIC or not block_bytes:
             raise DamagedError("the footer is missing")
         table_bytes = -(-size // block_bytes) * _ENTRY
         if length != size + table_bytes + _FOOTER.size:
             raise DamagedError(f"the file has {length} bytes, {size + table_bytes + _FOOTER.size} were written")
-        packed = os.pread(self._fd, table_bytes, size)
+        packed = self._at(size, table_bytes)
         if zlib.crc32(packed) != table_crc:
             raise DamagedError("the checksums themselves are not what was written")
         table = array("I")
         table.frombytes(packed)
         return size, block_bytes, _little_endian(table)
+
+    def _at(self, start: int, length: int) -> bytes:
+        if start >= self._tail_start:
+            return self._tail[start - self._tail_start : start - self._tail_start + length]
+        return os.pread(self._fd, length, start)
 
 
 def _little_endian(table: "array[int]") -> "array[int]":

@@ -3,18 +3,28 @@
 
 objects/<partition>/<blob>   complete copies
 pending/<blob>               copies being written, and finished ones whose row is not known to be committed
+copying/<blob>.<random>      copies that the replicator is making
 quarantine/<blob>            copies that are not what was written, kept for people to look at
+
+A copy is complete when its data, its name and every directory above it are flushed. Names in the other directories
+are not flushed: what a power cut loses or brings back there is found by the sweep of orphans.
 """
 
 import errno
 import os
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from altostratus.kernel import ids
 
 from .blob_file import BlobFile, Checksums
 
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+# a copy that is being made is written to all the time
+_FORGOTTEN_S = 3600.0
 
 
 class Disk:
@@ -22,131 +32,175 @@ class Disk:
 
     def __init__(self, device_id: int, path: str) -> None:
         self.id, self.path = device_id, Path(path)
-        self._objects, self._pending = self.path / "objects", self.path / "pending"
-        self._quarantine = self.path / "quarantine"
+        self._objects, self._pending = f"{path}/objects", f"{path}/pending"
+        self._copying, self._quarantine = f"{path}/copying", f"{path}/quarantine"
+        self._preparing = threading.Lock()
+        self._ready = False
+        # partitions whose directories are flushed
         self._known: set[int] = set()
 
     def prepare(self) -> None:
-        """Make the directories, as those of a new or replaced disk are missing."""
-        self._known = set()
-        for directory in (self.path, self._objects, self._pending, self._quarantine):
-            directory.mkdir(exist_ok=True, mode=0o700)
-        _sync_directory(self.path)
+        """Make the directories, as those of a new or replaced disk are missing; flush what others may have made."""
+        with self._preparing:
+            self._known = set()
+            for directory in (self.path, self._objects, self._pending, self._copying, self._quarantine):
+                _ensure_directory(directory)
+            there = self.partitions()
+            _sync_directory(self._objects)
+            _sync_directory(str(self.path))
+            self._known = set(there)
+            self._ready = True
 
     def begin(self, blob_id: str) -> int:
         """A descriptor of a new pending file."""
-        path = self._pending / blob_id
-        try:
-            return os.open(path, _WRITE_FLAGS, 0o600)
-        except FileNotFoundError:
-            self.prepare()
-            return os.open(path, _WRITE_FLAGS, 0o600)
+        return self._create(f"{self._pending}/{blob_id}")
 
     def finish(self, descriptor: int, blob_id: str, partition: int) -> None:
         """Make the written file a complete copy that survives a power cut. Closes the descriptor."""
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-        directory = self._partition_directory(partition)
-        try:
-            os.link(self._pending / blob_id, directory / blob_id)
-        except FileExistsError:
-            pass  # repeated
-        except FileNotFoundError:
-            self._known.discard(partition)
-            os.link(self._pending / blob_id, self._partition_directory(partition) / blob_id)
-        _sync_directory(directory)
+        self._complete(descriptor, f"{self._pending}/{blob_id}", blob_id, partition)
 
     def settle(self, blob_id: str) -> None:
-        (self._pending / blob_id).unlink(missing_ok=True)
+        _unlink(f"{self._pending}/{blob_id}")
 
     def remove(self, blob_id: str, partition: int) -> None:
         """The complete copy first: as long as it is pending, it is known to be nobody's."""
-        (self._objects / _name_of(partition) / blob_id).unlink(missing_ok=True)
-        (self._pending / blob_id).unlink(missing_ok=True)
+        _unlink(self._file(blob_id, partition))
+        _unlink(f"{self._pending}/{blob_id}")
+
+    def take_copy(self, source: BlobFile, blob_id: str, partition: int) -> None:
+        """Another verified copy. Raises DamagedError if the source is not intact; nothing is left then."""
+        draft = f"{self._copying}/{blob_id}.{ids.new_hex_id()[:8]}"
+        descriptor = self._create(draft)
+        try:
+            try:
+                checksums = Checksums()
+                for block in source.blocks():
+                    checksums.add(block)
+                    write_all(descriptor, block)
+                write_all(descriptor, checksums.ending())
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._complete(descriptor, draft, blob_id, partition)
+        finally:
+            _unlink(draft)
+
+    def forget_copying(self) -> None:
+        """Remove copies that nobody is making any longer."""
+        for name in _names(self._copying):
+            path = f"{self._copying}/{name}"
+            try:
+                if time.time() - os.stat(path).st_mtime > _FORGOTTEN_S:
+                    os.unlink(path)
+            except FileNotFoundError:
+                continue
 
     def open(self, blob_id: str, partition: int) -> BlobFile:
         """Raises DamagedError or FileNotFoundError besides."""
-        return BlobFile(str(self._objects / _name_of(partition) / blob_id))
+        return BlobFile(self._file(blob_id, partition))
 
     def has(self, blob_id: str, partition: int) -> bool:
-        return (self._objects / _name_of(partition) / blob_id).exists()
+        return os.path.exists(self._file(blob_id, partition))
+
+    def age_s(self, blob_id: str, partition: int) -> float | None:
+        """Seconds since the copy was written; None: there is none."""
+        try:
+            return max(0.0, time.time() - os.stat(self._file(blob_id, partition)).st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def quarantine(self, blob_id: str, partition: int) -> None:
-        self._quarantine.mkdir(exist_ok=True, mode=0o700)
-        os.replace(self._objects / _name_of(partition) / blob_id, self._quarantine / blob_id)
+        _ensure_directory(self._quarantine)
+        os.replace(self._file(blob_id, partition), f"{self._quarantine}/{blob_id}")
         _sync_directory(self._quarantine)
 
+    def quarantined(self) -> list[str]:
+        return _names(self._quarantine)
+
     def partitions(self) -> list[int]:
-        try:
-            return sorted(int(name, 16) for name in os.listdir(self._objects))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return sorted(int(name, 16) for name in _names(self._objects))
 
     def blobs_in(self, partition: int) -> list[str]:
-        try:
-            return os.listdir(self._objects / _name_of(partition))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return _names(f"{self._objects}/{partition:05x}")
 
     def pending(self) -> Iterator[str]:
-        try:
-            yield from os.listdir(self._pending)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+        yield from _names(self._pending)
 
     def room(self) -> tuple[int, int]:
         """(free, whole) bytes."""
         found = shutil.disk_usage(self.path)
         return found.free, found.total
 
-    def _partition_directory(self, partition: int) -> Path:
-        directory = self._objects / _name_of(partition)
+    def _create(self, path: str) -> int:
+        if not self._ready:
+            self.prepare()
+        try:
+            return os.open(path, _WRITE_FLAGS, 0o600)
+        except FileNotFoundError:
+            self.prepare()
+            return os.open(path, _WRITE_FLAGS, 0o600)
+
+    def _complete(self, descriptor: int, draft: str, blob_id: str, partition: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        directory = self._partition_directory(partition)
+        try:
+            os.link(draft, f"{directory}/{blob_id}")
+        except FileExistsError:
+            pass  # somebody else made it
+        except FileNotFoundError:
+            self._known.discard(partition)
+            os.link(draft, f"{self._partition_directory(partition)}/{blob_id}")
+        _sync_directory(directory)
+
+    def _file(self, blob_id: str, partition: int) -> str:
+        return f"{self._objects}/{partition:05x}/{blob_id}"
+
+    def _partition_directory(self, partition: int) -> str:
+        """Flushed before it is known: whoever finds it there may be faster than the one who made it."""
+        directory = f"{self._objects}/{partition:05x}"
         if partition not in self._known:
-            try:
-                directory.mkdir(mode=0o700)
-            except FileExistsError:
-                pass
-            else:
-                _sync_directory(self._objects)
+            _ensure_directory(directory)
+            _sync_directory(self._objects)
             self._known.add(partition)
         return directory
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def copy_blob(source: BlobFile, target: Disk, blob_id: str, partition: int) -> None:
-    """Another verified copy on `target`. Raises DamagedError if the source is not intact; nothing is left then."""
-    target.settle(blob_id)  # what an earlier try left
-    descriptor = target.begin(blob_id)
-    try:
-        checksums = Checksums()
-        for block in source.blocks():
-            checksums.add(block)
-            write_all(descriptor, block)
-        write_all(descriptor, checksums.ending())
-    except BaseException:
-        os.close(descriptor)
-        target.settle(blob_id)
-        raise
-    target.finish(descriptor, blob_id, partition)
-    target.settle(blob_id)
+    written = os.write(descriptor, data)
+    while written < len(data):  # a signal, or the last room of the disk
+        written += os.write(descriptor, memoryview(data)[written:])
 
 
 def is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def _name_of(partition: int) -> str:
-    return f"{partition:05x}"
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _sync_directory(path: Path) -> None:
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _ensure_directory(path: str | Path) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def _sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`EmbeddedStore`: objects in files on the disks of this machine, in as many copies as the ring says."""
 
+import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
 from altostratus.kernel import ids, log
 
 from . import ring as rings
-from .blob_file import BLOCK_BYTES, BlobFile, Checksums, DamagedError
+from .blob_file import BLOCK_BYTES, Checksums, DamagedError
 from .disk import Disk, is_full, write_all
 from .ring import Ring
 
 _log = log.get("drivers.object_store")
 _FIRST_PART_POWER = 8
+# one copy on one disk, two on two, three on three or more
+REPLICAS = 3
+_SYNCERS = 32
 
 
 class _Copy:
@@ -27,85 +31,130 @@ class _Copy:
         self.descriptor = disk.begin(blob_id)
 
 
+class _View:
+    """A ring and its disks as they are at one moment; never changed, so what began with one ends with it."""
+
+    def __init__(self, ring: Ring, known: dict[int, Disk]) -> None:
+        self.ring = ring
+        self.disks = {
+            device.id: known[device.id] if device.id in known else Disk(device.id, device.path)
+            for device in ring.devices
+        }
+
+    def holders(self, partition: int) -> list[Disk]:
+        found = dict.fromkeys(row[partition] for row in self.ring.assignment)
+        return [self.disks[device_id] for device_id in found if device_id in self.disks]
+
+    def handoffs(self, partition: int) -> list[Disk]:
+        return [self.disks[device.id] for device in self.ring.handoffs(partition)]
+
+    def in_order(self, partition: int) -> Iterator[Disk]:
+        """Holders first. Handoffs are only sorted for those who come so far."""
+        yield from self.holders(partition)
+        yield from self.handoffs(partition)
+
+
 class EmbeddedStore:
     """`directory` holds the ring's file and, until others are added, the only disk."""
 
     name = "embedded"
 
     def __init__(self, directory: Path) -> None:
-        self._directory, self._ring_file = directory, directory / "ring.json"
+        self._directory, self._ring_file = str(directory), f"{directory}/ring.json"
         self._lock = threading.Lock()
-        self._syncers = ThreadPoolExecutor(8, "object-copies")
+        self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
         self._seen: tuple[int, int] | None = None
-        self._ring = Ring(1, 1)
-        self._disks: dict[int, Disk] = {}
+        self._present = _View(Ring(1, 1), {})
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self._ring_file.exists():
-            first = directory / "disk-1"
-            first.mkdir(exist_ok=True, mode=0o700)
-            made, _ = rings.rebalance(rings.add(rings.create(_FIRST_PART_POWER, 1), str(first), 1, 100.0))
-            self.change_ring(made)
+        if not os.path.exists(self._ring_file):
+            self._make_first_ring()
 
     # the ring
 
     @property
     def ring(self) -> Ring:
         """The ring as its file says now; another process may have changed it."""
-        found = self._ring_file.stat()
-        seen = found.st_mtime_ns, found.st_ino
-        if seen != self._seen:
-            with self._lock:
-                self._ring = rings.load(self._ring_file.read_bytes())
-                self._disks = {
-                    device.id: self._disks.get(device.id) or Disk(device.id, device.path)
-                    for device in self._ring.devices
-                }
-                self._seen = seen
-        return self._ring
+        return self._view().ring
 
     def change_ring(self, ring: Ring) -> None:
         """Put another ring in the place of the present one, whole or not at all."""
-        draft = self._ring_file.with_suffix(".new")
-        with open(draft, "wb") as handle:
-            handle.write(rings.dump(ring))
-            handle.flush()
-            os.fsync(handle.fileno())
+        draft = f"{self._ring_file}.new"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(descriptor, rings.dump(ring))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(draft, self._ring_file)
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
+    def alter_ring(self, change: Callable[[Ring], Ring]) -> Ring:
+        """What `change` makes of the present ring; nobody else alters it meanwhile. Raises what `change` raises."""
+        descriptor = os.open(f"{self._ring_file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            after = change(self.ring)
+            self.change_ring(after)
+        finally:
+            os.close(descriptor)
+        return after
+
     def disks(self, blob_id: str) -> tuple[list[Disk], list[Disk]]:
         """Those that should have the blob, and those that stand in for them."""
-        ring = self.ring
-        partition = ring.partition_of(blob_id)
-        holders = [self._disks[device.id] for device in ring.holders(partition)]
-        return holders, [self._disks[device.id] for device in ring.handoffs(partition)]
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
+        return view.holders(partition), view.handoffs(partition)
 
     def all_disks(self) -> list[Disk]:
-        _ = self.ring
-        return list(self._disks.values())
+        return list(self._view().disks.values())
 
-    def partition_of(self, blob_id: str) -> int:
-        return self.ring.partition_of(blob_id)
+    def holders(self, partition: int) -> list[Disk]:
+        return self._view().holders(partition)
+
+    def in_order(self, partition: int) -> Iterator[Disk]:
+        """Every disk, those first that should have the partition."""
+        return self._view().in_order(partition)
+
+    def _make_first_ring(self) -> None:
+        first = f"{self._directory}/disk-1"
+        os.makedirs(first, mode=0o700, exist_ok=True)
+        empty = rings.create(_FIRST_PART_POWER, REPLICAS)
+        made, _ = rings.rebalance(rings.add(empty, first, 1, 100.0))
+        self.alter_ring(lambda ring: ring if ring.version else made)
+
+    def _view(self) -> _View:
+        try:
+            found = os.stat(self._ring_file)
+        except FileNotFoundError:
+            return self._present
+        seen = found.st_mtime_ns, found.st_ino
+        if seen != self._seen:
+            with self._lock, open(self._ring_file, "rb") as handle:
+                self._present = _View(rings.load(handle.read()), self._present.disks)
+                self._seen = seen
+        return self._present
 
     # the contract
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
-        blob_id = ids.new_hex_id()
-        holders, handoffs = self.disks(blob_id)
-        quorum = len(holders) // 2 + 1
-        copies = _begin(blob_id, holders, handoffs)
+        blob_id, view = ids.new_hex_id(), self._view()
+        partition = view.ring.partition_of(blob_id)
+        wanted = len(view.holders(partition))
+        quorum = wanted // 2 + 1
+        copies = _begin(blob_id, view.in_order(partition), wanted)
         try:
             if len(copies) < quorum:
                 raise ObjectStoreError("broken", f"{len(copies)} of {quorum} needed disks work. See: alto ring show")
-            checksums = self._receive(data, copies, quorum, expected_size, max_bytes)
-            self._keep(blob_id, copies, quorum, checksums.ending())
+            checksums, held = _receive(data, copies, quorum, expected_size, max_bytes)
+            _write_to(copies, quorum, held + checksums.ending())
+            self._keep(blob_id, partition, copies, quorum)
         except BaseException:
             for copy in copies:
-                _drop(copy, blob_id, self.partition_of(blob_id))
+                _drop(copy, blob_id, partition)
             raise
         return Blob(blob_id, checksums.size)
 
@@ -122,45 +171,43 @@ class EmbeddedStore:
         return iter(()) if first is None else _chain(first, pieces)
 
     def delete(self, blob_id: str) -> None:
-        partition = self.partition_of(blob_id)
-        for disk in self.all_disks():
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
+        for disk in view.disks.values():
             try:
                 disk.remove(blob_id, partition)
             except OSError as error:
                 _log.warning("blob %s cannot be removed from %s now: %s", blob_id, disk.path, error)
 
     def exists(self, blob_id: str) -> bool:
-        partition = self.partition_of(blob_id)
-        return any(disk.has(blob_id, partition) for disk in self.all_disks())
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
+        return any(disk.has(blob_id, partition) for disk in view.disks.values())
+
+    def age_s(self, blob_id: str) -> float | None:
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
+        ages = [disk.age_s(blob_id, partition) for disk in view.disks.values()]
+        return min((age for age in ages if age is not None), default=None)
 
     def pending(self) -> Iterator[str]:
         for disk in self.all_disks():
-            yield from disk.pending()
+            try:
+                yield from disk.pending()
+            except OSError as error:
+                _log.warning("what is pending on %s is not known: %s", disk.path, error)
 
     def blob_ids(self) -> Iterator[str]:
         for disk in self.all_disks():
-            for partition in disk.partitions():
-                yield from disk.blobs_in(partition)
+            try:
+                for partition in disk.partitions():
+                    yield from disk.blobs_in(partition)
+            except OSError as error:
+                _log.warning("the blobs of %s are not known: %s", disk.path, error)
 
     # writing
 
-    def _receive(
-        self, data: Readable, copies: list[_Copy], quorum: int, expected_size: int | None, max_bytes: int | None
-    ) -> Checksums:
-        checksums = Checksums()
-        while piece := data.read(BLOCK_BYTES):
-            checksums.add(piece)
-            if max_bytes is not None and checksums.size > max_bytes:
-                raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
-            _write_to(copies, quorum, piece)
-        if expected_size is not None and checksums.size != expected_size:
-            raise ObjectStoreError("short", f"{checksums.size} bytes came of {expected_size}.")
-        return checksums
-
-    def _keep(self, blob_id: str, copies: list[_Copy], quorum: int, ending: bytes) -> None:
-        _write_to(copies, quorum, ending)
-        partition = self.partition_of(blob_id)
-
+    def _keep(self, blob_id: str, partition: int, copies: list[_Copy], quorum: int) -> None:
         def finish(copy: _Copy) -> OSError | None:
             descriptor, copy.descriptor = copy.descriptor, -1
             try:
@@ -169,7 +216,8 @@ class EmbeddedStore:
                 return error
             return None
 
-        troubles = [finish(copies[0])] if len(copies) == 1 else list(self._syncers.map(finish, copies))
+        others = [self._syncers.submit(finish, copy) for copy in copies[1:]]
+        troubles = [finish(copies[0]), *(other.result() for other in others)]
         good = troubles.count(None)
         for copy, trouble in zip(list(copies), troubles, strict=True):
             if trouble is not None:
@@ -184,10 +232,10 @@ class EmbeddedStore:
 
     def _read(self, blob_id: str, offset: int, length: int | None) -> Iterator[bytes]:
         """From one copy after the other, until one is intact."""
-        holders, handoffs = self.disks(blob_id)
-        partition = self.partition_of(blob_id)
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
         damaged = False
-        for disk in (*holders, *handoffs):
+        for disk in view.in_order(partition):
             try:
                 found = disk.open(blob_id, partition)
                 for piece in found.blocks(offset, length):
@@ -207,16 +255,31 @@ class EmbeddedStore:
         raise ObjectStoreError("missing", f"Blob {blob_id} is on none of the disks.")
 
 
-def _begin(blob_id: str, holders: list[Disk], handoffs: list[Disk]) -> list[_Copy]:
+def _begin(blob_id: str, disks: Iterator[Disk], wanted: int) -> list[_Copy]:
     copies: list[_Copy] = []
-    for disk in (*holders, *handoffs):
-        if len(copies) == len(holders):
-            break
+    while len(copies) < wanted and (disk := next(disks, None)) is not None:
         try:
             copies.append(_Copy(disk, blob_id))
         except OSError as error:
             _log.warning("nothing can be written to %s: %s", disk.path, error)
     return copies
+
+
+def _receive(
+    data: Readable, copies: list[_Copy], quorum: int, expected_size: int | None, max_bytes: int | None
+) -> tuple[Checksums, bytes]:
+    """The last piece is given back, to be written together with what follows the data."""
+    checksums, held = Checksums(), b""
+    while piece := data.read(BLOCK_BYTES):
+        checksums.add(piece)
+        if max_bytes is not None and checksums.size > max_bytes:
+            raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
+        if held:
+            _write_to(copies, quorum, held)
+        held = piece
+    if expected_size is not None and checksums.size != expected_size:
+        raise ObjectStoreError("short", f"{checksums.size} bytes came of {expected_size}.")
+    return checksums, held
 
 
 def _write_to(copies: list[_Copy], quorum: int, data: bytes) -> None:
@@ -235,6 +298,7 @@ def _write_to(copies: list[_Copy], quorum: int, data: bytes) -> None:
 
 
 def _drop(copy: _Copy, blob_id: str, partition: int) -> None:
+    """A copy that could not be finished; its descriptor is closed."""
     if copy.descriptor >= 0:
         os.close(copy.descriptor)
         copy.descriptor = -1
@@ -266,11 +330,3 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         close = getattr(rest, "close", None)
         if close is not None:
             close()
-
-
-def open_blob(disk: Disk, blob_id: str, partition: int) -> BlobFile | None:
-    """The copy of a disk, or None if it has none that is intact at its end."""
-    try:
-        return disk.open(blob_id, partition)
-    except (FileNotFoundError, DamagedError):
-        return None

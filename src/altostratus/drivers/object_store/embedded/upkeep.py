@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replicator puts copies where the ring wants them; the auditor reads all copies and sets damaged ones aside.
 
-Both go through the disks partition by partition, may be ended at any time and begun again, and say how far they are.
+Both go through the store partition by partition, may be ended at any time and begun again, say how far they are, and
+rest between their steps so that clients do not wait for them.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from altostratus.kernel import log
 
 from .blob_file import DamagedError
-from .disk import Disk, copy_blob
+from .disk import Disk
 from .store import EmbeddedStore
 
 _log = log.get("drivers.object_store")
-# (done, all) of the partitions on all disks
+# (done, all) steps of a pass
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -29,81 +33,163 @@ class Tally:
     failed: int = 0
 
 
-def replicate(store: EmbeddedStore, progress: Progress | None = None) -> Tally:
+class Pace:
+    """Works for `share` of the time. A disk that is busy makes the work slower, and with it the rests longer."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self._factor = 1.0 / share - 1.0
+        self._since = time.monotonic()
+
+    def rest(self) -> None:
+        if self._factor:
+            time.sleep((time.monotonic() - self._since) * self._factor)
+            self._since = time.monotonic()
+
+
+def replicate(store: EmbeddedStore, progress: Progress | None = None, pace: Pace | None = None) -> Tally:
     """One pass: every copy that is missing from a holder is made, then copies on other disks go."""
-    tally = Tally()
-    _each_partition(store, progress, lambda disk, partition: _replicate_partition(store, disk, partition, tally))
-    return tally
+    work = _Replication(store, pace or Pace())
+    disks = store.all_disks()
+    for disk in disks:
+        try:
+            disk.forget_copying()
+        except OSError as error:
+            work.give_up(disk, error)
+    for partition in _told(sorted({one for disk in disks for one in work.partitions_of(disk)}), progress):
+        work.visit(partition)
+    return work.tally
 
 
-def audit(store: EmbeddedStore, progress: Progress | None = None) -> Tally:
+def audit(store: EmbeddedStore, progress: Progress | None = None, pace: Pace | None = None) -> Tally:
     """One pass: every byte is read. A damaged copy goes into quarantine and is replaced from an intact one."""
-    tally = Tally()
+    work = _Replication(store, pace or Pace())
+    places = [(disk, partition) for disk in store.all_disks() for partition in work.partitions_of(disk)]
+    for disk, partition in _told(places, progress):
+        for blob_id in work.blobs_of(disk, partition):
+            _check(work, disk, blob_id, partition)
+    return work.tally
 
-    def look(disk: Disk, partition: int) -> None:
-        for blob_id in disk.blobs_in(partition):
-            tally.looked_at += 1
+
+def _check(work: "_Replication", disk: Disk, blob_id: str, partition: int) -> None:
+    work.tally.looked_at += 1
+    try:
+        for _ in disk.open(blob_id, partition).blocks():
+            work.pace.rest()
+        return
+    except FileNotFoundError:
+        return  # deleted meanwhile
+    except DamagedError as error:
+        _log.error("blob %s on %s is damaged and put in quarantine: %s", blob_id, disk.path, error)
+        work.tally.damaged += 1
+    except OSError as error:
+        _log.warning("blob %s cannot be read from %s: %s", blob_id, disk.path, error)
+        work.tally.failed += 1
+        return
+    try:
+        disk.quarantine(blob_id, partition)
+    except FileNotFoundError:
+        return  # a reader was faster, or it was deleted
+    except OSError as error:
+        work.give_up(disk, error)
+        return
+    work.visit(partition)
+
+
+class _Replication:
+    """A pass; a disk that refuses once is left alone until the next one."""
+
+    def __init__(self, store: EmbeddedStore, pace: Pace) -> None:
+        self.tally, self.pace = Tally(), pace
+        self._store = store
+        self._broken: set[int] = set()
+
+    def visit(self, partition: int) -> None:
+        """Give every holder what it lacks of the partition, then empty the handoffs."""
+        held = {disk.id: set(self.blobs_of(disk, partition)) for disk in self._store.all_disks()}
+        everything = set().union(*held.values())
+        self.tally.looked_at += len(everything)
+        if not everything:
+            return
+        holders = self._store.holders(partition)
+        ids_of_holders = {disk.id for disk in holders}
+        here = [held.get(disk.id, set()) for disk in holders]
+        strays = [disk for disk in self._store.all_disks() if disk.id not in ids_of_holders and held.get(disk.id)]
+        if strays or any(found != everything for found in here):
+            # asked after the names, so that whatever is still being written is found in it
+            waiting = self._pending()
+            for holder, found in zip(holders, here, strict=True):
+                for blob_id in sorted(everything - found - waiting):
+                    if self._copy_to(holder, blob_id, partition):
+                        found.add(blob_id)
+            complete = everything.intersection(*here) if here else set()
+            for disk in strays:
+                self._remove(disk, (held[disk.id] & complete) - waiting, partition)
+        self.pace.rest()
+
+    def partitions_of(self, disk: Disk) -> list[int]:
+        try:
+            return disk.partitions()
+        except OSError as error:
+            self.give_up(disk, error)
+            return []
+
+    def blobs_of(self, disk: Disk, partition: int) -> list[str]:
+        try:
+            return [] if disk.id in self._broken else disk.blobs_in(partition)
+        except OSError as error:
+            self.give_up(disk, error)
+            return []
+
+    def give_up(self, disk: Disk, error: OSError) -> None:
+        if disk.id not in self._broken:
+            _log.warning("disk %s is left alone until the next pass: %s", disk.path, error)
+            self._broken.add(disk.id)
+            self.tally.failed += 1
+
+    def _pending(self) -> set[str]:
+        return set(self._store.pending())
+
+    def _copy_to(self, target: Disk, blob_id: str, partition: int) -> bool:
+        for source in self._store.in_order(partition):
+            if target.id in self._broken:
+                return False
+            if source.id == target.id or source.id in self._broken:
+                continue
             try:
-                for _ in disk.open(blob_id, partition).blocks():
-                    pass
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-            except DamagedError as error:
-                _log.error("blob %s on %s is damaged and put in quarantine: %s", blob_id, disk.path, error)
-                tally.damaged += 1
-                disk.quarantine(blob_id, partition)
-                _copy_to_holders(store, blob_id, partition, tally)
+                blob = source.open(blob_id, partition)
+            except (FileNotFoundError, DamagedError):
+                continue
             except OSError as error:
-                _log.warning("blob %s cannot be read from %s: %s", blob_id, disk.path, error)
-                tally.failed += 1
+                self.give_up(source, error)
+                continue
+            try:
+                target.take_copy(blob, blob_id, partition)
+            except DamagedError:
+                continue  # the auditor, or whoever reads it, sets it aside
+            except OSError as error:
+                self.give_up(target, error)
+                return False
+            finally:
+                blob.close()
+                self.pace.rest()
+            self.tally.copied += 1
+            return True
+        return False
 
-    _each_partition(store, progress, look)
-    return tally
+    def _remove(self, disk: Disk, blob_ids: Iterable[str], partition: int) -> None:
+        for blob_id in blob_ids:
+            try:
+                disk.remove(blob_id, partition)
+            except OSError as error:
+                self.give_up(disk, error)
+                return
+            self.tally.removed += 1
 
 
-def _each_partition(store: EmbeddedStore, progress: Progress | None, visit: Callable[[Disk, int], None]) -> None:
-    places = [(disk, partition) for disk in store.all_disks() for partition in disk.partitions()]
-    for done, (disk, partition) in enumerate(places):
+def _told(places: list[T], progress: Progress | None) -> Iterable[T]:
+    for done, place in enumerate(places):
         if progress is not None:
             progress(done, len(places))
-        visit(disk, partition)
+        yield place
     if progress is not None:
         progress(len(places), len(places))
-
-
-def _replicate_partition(store: EmbeddedStore, disk: Disk, partition: int, tally: Tally) -> None:
-    waiting = set(disk.pending())
-    for blob_id in disk.blobs_in(partition):
-        tally.looked_at += 1
-        if blob_id in waiting:
-            continue  # its writer is still at it
-        complete = _copy_to_holders(store, blob_id, partition, tally)
-        holders, _ = store.disks(blob_id)
-        if complete and disk.id not in {holder.id for holder in holders}:
-            disk.remove(blob_id, partition)
-            tally.removed += 1
-
-
-def _copy_to_holders(store: EmbeddedStore, blob_id: str, partition: int, tally: Tally) -> bool:
-    """Give every holder a copy. True if all have one now."""
-    holders, _ = store.disks(blob_id)
-    lacking = [holder for holder in holders if not holder.has(blob_id, partition)]
-    made = [_copy_to(store, holder, blob_id, partition, tally) for holder in lacking]
-    return all(made)
-
-
-def _copy_to(store: EmbeddedStore, target: Disk, blob_id: str, partition: int, tally: Tally) -> bool:
-    for source in store.all_disks():
-        if source.id == target.id:
-            continue
-        try:
-            copy_blob(source.open(blob_id, partition), target, blob_id, partition)
-        except FileNotFoundError:
-            continue
-        except (DamagedError, OSError) as error:
-            _log.warning("blob %s was not copied from %s to %s: %s", blob_id, source.path, target.path, error)
-            tally.failed += 1
-            continue
-        tally.copied += 1
-        return True
-    return False
