@@ -10,7 +10,9 @@ from altostratus.services.object_store.api.objects import ObjectOf
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import envelope
 from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
+from altostratus.services.object_store.reconcilers.orphans import REMOVE_ORPHANS
 from altostratus.services.object_store.reconcilers.waste import REMOVE_WASTE
+from altostratus.services.object_store.s3.resources import Bucket, BucketObject, S3Account
 
 SERVICE = Service(
     type="object_store",
@@ -22,8 +24,8 @@ SERVICE = Service(
     classic_port=8080,
     policy_namespace="swift",
     envelope=envelope,
-    resources=(Info, Health, AccountOf, ContainerOf, ObjectOf),
+    resources=(Info, Health, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
     options=(ObjectStoreOptions,),
     edge=Edge,
-    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE),
+    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS),
 )

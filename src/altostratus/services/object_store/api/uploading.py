@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that come into being: uploads, copies, manifests of large objects. All end in `commit`."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 from altostratus.contracts.object_store import Readable
-from altostratus.kernel.db import Row
+from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
@@ -68,8 +69,16 @@ def store(
     return values
 
 
-def commit(call: Call, container: Row[Any], values: dict[str, Any]) -> None:
-    writes_of(call).run(lambda tx: objects.put(tx, container, values))
+def commit(
+    call: Call, container: Row[Any], values: dict[str, Any], demand: Callable[[Tx], None] = lambda _tx: None
+) -> None:
+    """`demand(tx)` raises if the object may not be written now."""
+
+    def write(tx: Tx) -> None:
+        demand(tx)
+        objects.put(tx, container, values)
+
+    writes_of(call).run(write)
     if values["blob_id"] is not None:
         store_of(call).settle(values["blob_id"])
     call.cloud.bus.wake(WASTE)

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select, update
 from altostratus.kernel import ids
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
+from altostratus.services.object_store.logic import parts
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import Account, Container, StoredObject
 
@@ -62,12 +63,16 @@ def put(tx: Tx, account: str, name: str, meta: dict[str, Any], settings: dict[st
 
 
 def delete(tx: Tx, row: Row[Any]) -> None:
-    """Raises Conflict for a container that has objects."""
+    """Uploads in parts that go there end with it. Raises Conflict for a container that has objects."""
     item = table_of(StoredObject)
     if tx.first(select(item.c.name).where(item.c.container_id == row.id).limit(1)) is not None:
-        raise Conflict("There was a conflict: the container is not empty. Delete its objects first.")
+        raise Conflict(
+            "There was a conflict when trying to complete your request. Delete the container's objects first.",
+            kind="BucketNotEmpty",
+        )
+    size = parts.drop_uploads(tx, row.id)
     tx.delete(Container, row.id)
-    tx.execute(_COUNT_IN_ACCOUNT, {"key": row.account, "objects": 0, "bytes": 0, "containers": -1})
+    tx.execute(_COUNT_IN_ACCOUNT, {"key": row.account, "objects": 0, "bytes": -size, "containers": -1})
 
 
 def count(tx: Tx, container: Row[Any], objects: int, size: int) -> None:

@@ -17,6 +17,7 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.services.object_store.logic import containers, listing, objects
 from altostratus.services.object_store.logic.listing import Wanted
+from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.models import StoredObject
 
 DYNAMIC = "x-object-manifest"
@@ -53,8 +54,14 @@ def contents_of(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
         return Contents(f'"{row.etag}"', row.size, row.modified_us, spans)
     if DYNAMIC in row.headers:
         return _dynamic(tx, account, row, guard)
-    spans = (Span(row.blob_id, 0, row.size),) if row.blob_id is not None else ()
-    return Contents(row.etag, row.size, row.modified_us, spans)
+    return Contents(row.etag, row.size, row.modified_us, _own_spans(tx, row))
+
+
+def _own_spans(tx: Tx, row: Row[Any]) -> tuple[Span, ...]:
+    """An object's own bytes, in one piece or in the parts of an upload."""
+    if row.parts_id is None:
+        return (Span(row.blob_id, 0, row.size),) if row.blob_id is not None else ()
+    return tuple(Span(part.blob_id, 0, part.size) for part in parts_of(tx, row.parts_id) if part.blob_id is not None)
 
 
 def cut(spans: tuple[Span, ...], offset: int, length: int) -> Iterator[Span]:
@@ -110,9 +117,10 @@ def _static_spans(tx: Tx, account: str, row: Row[Any], guard: Guard, depth: int)
                 f"The segment /{segment['container']}/{segment['name']} is gone or was changed since the large object"
                 " was made. Upload it again, or make the large object anew."
             )
-        inner = tuple(_static_spans(tx, account, now, guard, depth - 1)) if now.segments is not None else ()
-        if now.blob_id is not None:
-            inner = (Span(now.blob_id, 0, now.size),)
+        if now.segments is not None:
+            inner = tuple(_static_spans(tx, account, now, guard, depth - 1))
+        else:
+            inner = _own_spans(tx, now)
         first, last = segment.get("range") or (0, now.size - 1)
         yield from cut(inner, first, last - first + 1)
 
@@ -132,5 +140,5 @@ def _dynamic(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
         f'"{etag}"',
         sum(objects.held_bytes(part._mapping) for part in parts),
         max([row.modified_us, *(part.modified_us for part in parts)]),
-        tuple(Span(part.blob_id, 0, part.size) for part in parts if part.blob_id is not None),
+        tuple(span for part in parts for span in _own_spans(tx, part)),
     )

@@ -8,8 +8,10 @@ from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.object_store.logic import containers, quotas, versions
-from altostratus.services.object_store.models import StoredObject, Waste
+from altostratus.services.object_store.logic import containers, parts, quotas, versions
+from altostratus.services.object_store.models import StoredObject, UploadPart, Waste
+
+_UNSAID: dict[str, Any] = {"expires_at": None, "segments": None, "parts_id": None, "s3": None}
 
 
 def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
@@ -24,13 +26,13 @@ def has_expired(row: Row[Any]) -> bool:
 
 def held_bytes(values: Mapping[Any, Any]) -> int:
     """What the object counts: the bytes of segments are counted where they are."""
-    return int(values["size"]) if values.get("blob_id") is not None else 0
+    return int(values["size"]) if values.get("blob_id") or values.get("parts_id") else 0
 
 
 def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
     """Write the row of a new or replaced object. Raises NotFound (container), TooLarge (quota)."""
     counts = quotas.counts_of(tx, container)
-    name = values["name"]
+    name, values = values["name"], {**_UNSAID, **values}
     before = tx.find(StoredObject, container.id, name)
     held = held_bytes(values) - (held_bytes(before._mapping) if before is not None else 0)
     quotas.demand(counts, int(before is None), held)
@@ -41,7 +43,7 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
     if versions.keeps(counts.settings) and not has_expired(before):
         versions.archive(tx, counts, before, held_bytes(before._mapping))
     else:
-        _waste(tx, before.blob_id)
+        _waste(tx, before)
     _replace(tx, container, before, values)
 
 
@@ -52,7 +54,7 @@ def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
         return False
     if versions.keeps(container.settings):
         return _delete_version(tx, container, row)
-    _waste(tx, row.blob_id)
+    _waste(tx, row)
     _remove(tx, container, row)
     return True
 
@@ -61,7 +63,7 @@ def _delete_version(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
     before = versions.newest(tx, container, row.name)
     if before is not None:
         keeper, version = before
-        _waste(tx, row.blob_id)
+        _waste(tx, row)
         tx.delete(StoredObject, keeper.id, version.name)
         containers.count(tx, keeper, -1, -held_bytes(version._mapping))
         _replace(tx, container, row, {**version._mapping, "container_id": container.id, "name": row.name})
@@ -70,7 +72,7 @@ def _delete_version(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
         versions.archive(tx, container, row, held_bytes(row._mapping))
         versions.mark_deleted(tx, container, row.name)
     else:
-        _waste(tx, row.blob_id)
+        _waste(tx, row)
     _remove(tx, container, row)
     return True
 
@@ -87,14 +89,18 @@ def _remove(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
 
 
 def unreferenced(tx: Tx, blob_ids: list[str]) -> set[str]:
-    """Which of these blobs belong to no object."""
-    item = table_of(StoredObject).c.blob_id
-    return set(blob_ids) - set(tx.scalars(select(item).where(item.in_(blob_ids))))
+    """Which of these blobs belong to no object and to no part."""
+    found: set[str] = set()
+    for column in (table_of(StoredObject).c.blob_id, table_of(UploadPart).c.blob_id):
+        found.update(tx.scalars(select(column).where(column.in_(blob_ids))))
+    return set(blob_ids) - found
 
 
-def _waste(tx: Tx, blob_id: str | None) -> None:
-    if blob_id is not None:
-        tx.insert(Waste, blob_id=blob_id)
+def _waste(tx: Tx, row: Row[Any]) -> None:
+    if row.blob_id is not None:
+        tx.insert(Waste, blob_id=row.blob_id)
+    if row.parts_id is not None:
+        parts.drop_parts(tx, row.parts_id)
 
 
 def update(tx: Tx, container: Row[Any], row: Row[Any], values: dict[str, Any]) -> None:

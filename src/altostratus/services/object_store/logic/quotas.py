@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quotas that are metadata: bytes of an account, bytes and objects of a container. 413 when one would be exceeded."""
+"""Quotas that are metadata: bytes and objects of an account or a container. 413 when one would be exceeded."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.models import Account, Container
 
 BYTES, COUNT = "quota-bytes", "quota-count"
+KIND = "QuotaExceeded"
 _WORTH_ASKING_EARLY = 1 << 20
 _account, _container = table_of(Account).c, table_of(Container).c
 _COUNTS = (
@@ -18,6 +19,7 @@ _COUNTS = (
         _container.id, _container.account, _container.name, _container.meta, _container.settings,
         _container.object_count, _container.bytes_used,
         _account.meta.label("account_meta"), _account.bytes_used.label("account_bytes_used"),
+        _account.object_count.label("account_object_count"),
     )
     .join(table_of(Account), _account.name == _container.account)
     .where(_container.id == bindparam("container_id"))
@@ -35,11 +37,17 @@ def counts_of(tx: Tx, container: Row[Any]) -> Row[Any]:
 def demand(counts: Row[Any], objects: int, size: int) -> None:
     """Raises TooLarge if so many objects and bytes more are too many."""
     if objects > 0 and counts.object_count + objects > _limit(counts.meta, COUNT):
-        raise TooLarge(f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[COUNT]} objects.")
+        raise TooLarge(
+            f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[COUNT]} objects.", kind=KIND
+        )
     if size > 0 and counts.bytes_used + size > _limit(counts.meta, BYTES):
-        raise TooLarge(f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[BYTES]} bytes.")
+        raise TooLarge(
+            f"Upload exceeds quota: container {counts.name!r} may have {counts.meta[BYTES]} bytes.", kind=KIND
+        )
+    if objects > 0 and counts.account_object_count + objects > _limit(counts.account_meta, COUNT):
+        raise TooLarge(f"Upload exceeds quota: the account may have {counts.account_meta[COUNT]} objects.", kind=KIND)
     if size > 0 and counts.account_bytes_used + size > _limit(counts.account_meta, BYTES):
-        raise TooLarge(f"Upload exceeds quota: the account may have {counts.account_meta[BYTES]} bytes.")
+        raise TooLarge(f"Upload exceeds quota: the account may have {counts.account_meta[BYTES]} bytes.", kind=KIND)
 
 
 def demand_early(db: Db, container: Row[Any], expected: int | None) -> None:

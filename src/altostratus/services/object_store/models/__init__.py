@@ -3,5 +3,6 @@
 
 from altostratus.services.object_store.models.containers import Account, Container
 from altostratus.services.object_store.models.objects import StoredObject, Waste
+from altostratus.services.object_store.models.uploads import MultipartUpload, UploadPart
 
-__all__ = ["Account", "Container", "StoredObject", "Waste"]
+__all__ = ["Account", "Container", "MultipartUpload", "StoredObject", "UploadPart", "Waste"]

@@ -15,6 +15,8 @@ class StoredObject(Model):
     of each. Such an object counts no bytes; `size` and `etag` are those of the whole.
     `meta` has the names without `X-Object-Meta-`, in lower case; `headers` what is given back as it came
     (content-encoding, content-disposition ...), by name in lower case.
+    `parts_id` is the upload whose `UploadPart`s are its bytes. `s3` is what only S3 tells of it: `tags`, and
+    `checksums` in base64 by algorithm.
     """
 
     __tablename__ = "objects"
@@ -31,6 +33,8 @@ class StoredObject(Model):
     expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
     blob_id: Mapped[str | None] = mapped_column(default=None)
     segments: Mapped[list[Any] | None] = mapped_column(default=None)
+    parts_id: Mapped[str | None] = mapped_column(default=None)
+    s3: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     meta: Mapped[dict[str, Any]]
     headers: Mapped[dict[str, Any]]
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals in S3's words: a code, a sentence, a page of XML."""
+
+from altostratus.kernel.errors import ApiError
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.s3.xml import document
+
+_STATUS = {
+    "AccessDenied": 403,
+    "AuthorizationHeaderMalformed": 400,
+    "AuthorizationQueryParametersError": 400,
+    "BadDigest": 400,
+    "BucketAlreadyOwnedByYou": 409,
+    "BucketNotEmpty": 409,
+    "EntityTooSmall": 400,
+    "IncompleteBody": 400,
+    "InvalidAccessKeyId": 403,
+    "InvalidArgument": 400,
+    "InvalidBucketName": 400,
+    "InvalidDigest": 400,
+    "InvalidPart": 400,
+    "InvalidPartOrder": 400,
+    "InvalidRange": 416,
+    "InvalidRequest": 400,
+    "InvalidStorageClass": 400,
+    "InvalidTag": 400,
+    "KeyTooLongError": 400,
+    "MalformedXML": 400,
+    "MetadataTooLarge": 400,
+    "MissingContentLength": 411,
+    "MissingSecurityHeader": 400,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "NoSuchUpload": 404,
+    "NoSuchVersion": 404,
+    "NotImplemented": 501,
+    "PreconditionFailed": 412,
+    "QuotaExceeded": 403,
+    "RequestTimeTooSkewed": 403,
+    "SignatureDoesNotMatch": 403,
+    "XAmzContentSHA256Mismatch": 400,
+}
+# what the rest of the object store says -> S3's code, and the status if it is another one
+_CODES = {
+    400: ("InvalidRequest", 400),
+    401: ("AccessDenied", 403),
+    403: ("AccessDenied", 403),
+    404: ("NoSuchBucket", 404),
+    405: ("MethodNotAllowed", 405),
+    409: ("OperationAborted", 409),
+    411: ("MissingContentLength", 411),
+    412: ("PreconditionFailed", 412),
+    413: ("EntityTooLarge", 400),
+    416: ("InvalidRange", 416),
+    499: ("IncompleteBody", 400),
+    501: ("NotImplemented", 501),
+    503: ("ServiceUnavailable", 503),
+    507: ("InsufficientStorage", 507),
+}
+
+
+class S3Error(ApiError):
+    """A refusal with one of S3's codes. Logic says its code as the `kind` of an ordinary error."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message, kind=code, status=_STATUS[code])
+
+
+def refusal(call: Call, error: ApiError) -> Reply:
+    code, status = _translated(error)
+    body = document(
+        "Error",
+        [("Code", code), ("Message", error.message), ("Resource", call.asked.path), ("RequestId", call.request_id)],
+        bare=True,
+    )
+    headers = {name: value for name, value in error.headers.items() if name == "Content-Range"}
+    return Reply(status, body, headers=headers, content_type="application/xml")
+
+
+def _translated(error: ApiError) -> tuple[str, int]:
+    if error.kind in _STATUS:
+        return error.kind, _STATUS[error.kind]
+    return _CODES.get(error.status, ("InternalError", 500))

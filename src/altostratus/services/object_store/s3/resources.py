@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths of the S3 API, in path style: `/object-store/s3/BUCKET/KEY`."""
+
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.declaration import Resource
+from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.s3 import buckets, listings, objects, writing
+from altostratus.services.object_store.s3.buckets import said, unset
+from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.visits import chosen
+
+_SHOW_BUCKET = {
+    "location": buckets.show_location,
+    "acl": buckets.show_acl,
+    "versions": listings.list_versions,
+    "versioning": said("VersioningConfiguration"),
+    "logging": said("BucketLoggingStatus"),
+    "requestPayment": said("RequestPaymentConfiguration", ("Payer", "BucketOwner")),
+    "cors": unset("NoSuchCORSConfiguration"),
+    "encryption": unset("ServerSideEncryptionConfigurationNotFoundError"),
+    "lifecycle": unset("NoSuchLifecycleConfiguration"),
+    "object-lock": unset("ObjectLockConfigurationNotFoundError"),
+    "policy": unset("NoSuchBucketPolicy"),
+    "publicAccessBlock": unset("NoSuchPublicAccessBlockConfiguration"),
+    "replication": unset("ReplicationConfigurationNotFoundError"),
+    "tagging": unset("NoSuchTagSet"),
+    "website": unset("NoSuchWebsiteConfiguration"),
+}
+_SHOW_OBJECT = {"tagging": objects.show_tags, "acl": buckets.show_acl}
+_PUT_OBJECT = {"tagging": objects.put_tags}
+_DELETE_OBJECT = {"tagging": objects.delete_tags}
+
+
+def _put(call: Call) -> Reply:
+    return writing.copy_object(call) if "X-AMZ-COPY-SOURCE" in call.headers else writing.put_object(call)
+
+
+def _no_form(_call: Call) -> Reply:
+    raise S3Error("NotImplemented", "Uploads by forms are not offered. Use PUT, perhaps with a presigned address.")
+
+
+class S3Account(Resource, path="!/s3"):
+    """The buckets of the one who asks."""
+
+    index = Op("GET", "", None, "@", chosen(buckets.list_buckets), public=True, tx="none", stream="out")
+
+
+class Bucket(Resource, path="!/s3/{bucket}"):
+    """A bucket: a container with a name that S3 allows."""
+
+    head = Op("HEAD", "", None, "@", chosen(buckets.head_bucket), public=True, tx="none", stream="out")
+    show = Op(
+        "GET", "", None, "@", chosen(listings.list_objects, _SHOW_BUCKET), public=True, tx="none", stream="out"
+    )  # fmt: skip
+    put = Op(
+        "PUT", "", None, "@", chosen(buckets.put_bucket, {"acl": buckets.put_acl}), public=True, tx="none",
+        stream="in", status=200,
+    )  # fmt: skip
+    post = Op(
+        "POST", "", None, "@", chosen(_no_form, {"delete": objects.delete_many}), public=True, tx="none",
+        stream="in", status=200,
+    )  # fmt: skip
+    remove = Op(
+        "DELETE", "", None, "@", chosen(buckets.delete_bucket), public=True, tx="none", stream="in", status=204
+    )  # fmt: skip
+
+
+class BucketObject(Resource, path="!/s3/{bucket}/{object:path}"):
+    """An object by its key."""
+
+    head = Op("HEAD", "", None, "@", chosen(objects.head_object), public=True, tx="none", stream="out")
+    show = Op(
+        "GET", "", None, "@", chosen(objects.get_object, _SHOW_OBJECT), public=True, tx="none", stream="out"
+    )  # fmt: skip
+    put = Op("PUT", "", None, "@", chosen(_put, _PUT_OBJECT), public=True, tx="none", stream="in", status=200)
+    remove = Op(
+        "DELETE", "", None, "@", chosen(objects.delete_object, _DELETE_OBJECT), public=True, tx="none", stream="in",
+        status=204,
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How S3 writes numbers, moments, names and tags."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from altostratus.kernel.resource.call import Call
+from altostratus.services.object_store.api.visits import one
+from altostratus.services.object_store.s3.errors import S3Error
+
+_MOST_TAGS = 10
+
+
+def iso_z(moment_us: int) -> str:
+    return datetime.fromtimestamp(moment_us // 1000 / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def number_of(call: Call, name: str, most: int, *, least: int = 0) -> int:
+    """A parameter's whole number; what is above the most is the most."""
+    text = one(call, name)
+    if not text:
+        return most
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < least:
+        raise S3Error("InvalidArgument", f"{name} must be a whole number from {least} on, not {text[:40]!r}.")
+    return min(int(text), most)
+
+
+def encoded(call: Call, text: str) -> str:
+    """A key as a listing shows it."""
+    kind = one(call, "encoding-type")
+    if kind not in ("", "url"):
+        raise S3Error("InvalidArgument", "encoding-type can only be url.")
+    return quote(text, safe="/-_.~*") if kind else text
+
+
+def quoted(etag: str) -> str:
+    return f'"{etag.strip(chr(34))}"'
+
+
+def tags_of_header(headers: Mapping[str, str]) -> dict[str, str]:
+    """`x-amz-tagging`: name=value&name=value"""
+    text = headers.get("X-AMZ-TAGGING", "")
+    return checked_tags(parse_qsl(text, keep_blank_values=True)) if text else {}
+
+
+def checked_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Raises S3Error for too many, too long ones, or one twice."""
+    if len(pairs) > _MOST_TAGS:
+        raise S3Error("InvalidTag", f"Object tags cannot be greater than {_MOST_TAGS}.")
+    tags = dict(pairs)
+    if len(tags) != len(pairs) or any(not 0 < len(name) <= 128 or len(value) > 256 for name, value in pairs):
+        raise S3Error("InvalidTag", "Names of tags have 1 to 128 characters, values at most 256, and none comes twice.")
+    return tags
+
+
+def s3_column(tags: Mapping[str, str], checksums: Mapping[str, str]) -> dict[str, Any] | None:
+    found = {name: dict(value) for name, value in (("tags", tags), ("checksums", checksums)) if value}
+    return found or None

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that come into being by one request: uploads and copies."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from altostratus.kernel.db import Row, Tx
+from altostratus.kernel.errors import PreconditionFailed
+from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api import receiving
+from altostratus.services.object_store.api.conditions import demand_conditions
+from altostratus.services.object_store.api.reading import bytes_of
+from altostratus.services.object_store.api.uploading import commit
+from altostratus.services.object_store.api.visits import READ_ACL, store_of
+from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.errors import refused
+from altostratus.services.object_store.logic import access, metadata, objects, quotas
+from altostratus.services.object_store.logic.contents import DYNAMIC, Contents, contents_of
+from altostratus.services.object_store.logic.times import now_us
+from altostratus.services.object_store.s3.bodies import PREFIX, Body
+from altostratus.services.object_store.s3.buckets import demand_no_acl
+from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.listings import etag_of
+from altostratus.services.object_store.s3.shapes import iso_z, quoted, s3_column, tags_of_header
+from altostratus.services.object_store.s3.visits import (
+    Visit,
+    container_for,
+    demand_bucket_name,
+    demand_plain,
+    no_such_key,
+    visit_of,
+)
+from altostratus.services.object_store.s3.xml import document
+
+META = "X-AMZ-META-"
+_MOST_META = 2048
+_CONDITIONS = ("IF-MATCH", "IF-NONE-MATCH", "IF-MODIFIED-SINCE", "IF-UNMODIFIED-SINCE")
+
+
+class Kept(NamedTuple):
+    """Bytes that are in the store, pending."""
+
+    blob_id: str | None
+    size: int
+    md5: str
+    checksums: dict[str, str]
+
+
+class Source(NamedTuple):
+    """What is copied."""
+
+    row: Row[Any]
+    contents: Contents
+    account: str
+
+
+def put_object(call: Call) -> Reply:
+    visit = visit_of(call)
+    container = container_for(call, visit, "write")
+    described, tags = described_by(call), tags_of_header(call.headers)
+    body = Body(call, visit.signed)
+    quotas.demand_early(call.cloud.db, container, body.size)
+    demand = replaceable(call, container, visit.key)
+    with call.cloud.db.read() as tx:
+        demand(tx)  # before the bytes come; and again when they are there
+    kept = keep(call, body)
+    values = {**described, "s3": s3_column(tags, kept.checksums)}
+    finish(call, container, visit.key, kept, values, demand)
+    shown = {PREFIX + name: value for name, value in kept.checksums.items()}
+    return Reply(200, headers={"ETag": quoted(kept.md5), **shown})
+
+
+def keep(call: Call, body: Body) -> Kept:
+    """The body, checked. Nothing is left of one that is not right."""
+    blob_id, size, md5 = receiving.receive(call, body, body.size)
+    try:
+        return Kept(blob_id, size, md5, body.finish(md5))
+    except BaseException:
+        forget(call, blob_id)
+        raise
+
+
+def finish(
+    call: Call, container: Row[Any], key: str, kept: Kept, described: Mapping[str, Any], demand: Callable[[Tx], None]
+) -> int:
+    """Make the object of bytes that are kept; returns the moment."""
+    moment = now_us()
+    values = {"name": key, "size": kept.size, "etag": kept.md5, "blob_id": kept.blob_id, "modified_us": moment}
+    try:
+        commit(call, container, {**described, **values}, demand)
+    except BaseException:
+        forget(call, kept.blob_id)
+        raise
+    return moment
+
+
+def forget(call: Call, blob_id: str | None) -> None:
+    if blob_id is not None:
+        store_of(call).delete(blob_id)
+
+
+def described_by(call: Call) -> dict[str, Any]:
+    """Columns of what the request says about an object: its type, metadata and headers to give back."""
+    demand_plain(call)
+    demand_no_acl(call)
+    meta = {name[len(META) :].lower(): value for name, value in call.headers.items() if name.startswith(META)}
+    if sum(len(name) + len(value) for name, value in meta.items()) > _MOST_META:
+        raise S3Error("MetadataTooLarge", f"Your metadata headers exceed the most of {_MOST_META} bytes.")
+    options = call.cloud[ObjectStoreOptions]
+    if len(meta) > options.max_meta_count or any(len(name) > options.max_meta_name_length for name in meta):
+        metadata.demand_limits(options, meta)
+    kept = (name for name in receiving.KEPT_HEADERS if name != DYNAMIC and name.upper() in call.headers)
+    headers = {name: call.headers[name.upper()] for name in kept}
+    if "content-encoding" in headers:
+        inner = [part.strip() for part in headers["content-encoding"].split(",")]
+        headers["content-encoding"] = ",".join(part for part in inner if part and part != "aws-chunked")
+    return {
+        "content_type": call.headers.get("CONTENT-TYPE") or "binary/octet-stream",
+        "meta": meta,
+        "headers": {name: value for name, value in headers.items() if value},
+        "expires_at": None,
+    }
+
+
+def replaceable(call: Call, container: Row[Any], key: str) -> Callable[[Tx], None]:
+    """`If-None-Match: *` and `If-Match` of an upload, asked in the transaction that writes."""
+    unless, only = call.headers.get("IF-NONE-MATCH"), call.headers.get("IF-MATCH")
+    if unless is not None and unless.strip() != "*":
+        raise S3Error("NotImplemented", "If-None-Match of an upload can only be *.")
+
+    def demand(tx: Tx) -> None:
+        if unless is None and only is None:
+            return
+        row = objects.find(tx, container.id, key)
+        if unless is not None and row is not None:
+            raise PreconditionFailed("If-None-Match: there is an object of this key.")
+        if only is not None:
+            if row is None:
+                raise no_such_key(key)
+            demand_conditions({"IF-MATCH": only}, etag_of(row), row.modified_us)
+
+    return demand
+
+
+# copies
+
+
+def copy_object(call: Call) -> Reply:
+    visit = visit_of(call)
+    container = container_for(call, visit, "write")
+    source = source_of(call, visit)
+    described, tags = described_by(call), tags_of_header(call.headers)
+    if not _replaces(call, "METADATA"):
+        if (source.row.container_id, source.row.name) == (container.id, visit.key):
+            raise S3Error(
+                "InvalidRequest", "An object is copied onto itself only with x-amz-metadata-directive: REPLACE."
+            )
+        kept_headers = {name: value for name, value in source.row.headers.items() if name != DYNAMIC}
+        described |= {"meta": source.row.meta, "headers": kept_headers, "content_type": source.row.content_type}
+    said = source.row.s3 or {}
+    if not _replaces(call, "TAGGING"):
+        tags = said.get("tags", {})
+    checksums = said.get("checksums", {}) if source.row.blob_id is not None else {}
+    kept = copy_bytes(call, source, 0, source.contents.size)
+    values = {**described, "s3": s3_column(tags, checksums)}
+    moment = finish(call, container, visit.key, kept, values, replaceable(call, container, visit.key))
+    body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5))]
+    return Reply(200, document("CopyObjectResult", body))
+
+
+def source_of(call: Call, visit: Visit) -> Source:
+    """What `x-amz-copy-source` names, if the caller may read it and its conditions hold."""
+    text = unquote(call.headers["X-AMZ-COPY-SOURCE"].encode("latin-1", "replace").decode("utf-8", "replace"))
+    text, _, version = text.partition("?versionId=")
+    if version not in ("", "null"):
+        raise S3Error("NoSuchVersion", "The specified version does not exist.")
+    named, slash, key = text.removeprefix("/").partition("/")
+    if not (slash and key):
+        raise S3Error("InvalidArgument", "Copy source must be BUCKET/KEY.")
+    project_id, _, bucket = named.rpartition(":")
+    demand_bucket_name(bucket)
+    account = access.account_of(project_id) if project_id else visit.account
+    if not project_id and visit.visitor.ctx is not None:
+        account = access.account_of(visit.visitor.ctx.project_id or "")
+    origin = Visit(visit.signed, visit.visitor, account, bucket, key)
+    row, contents = found(call, origin)
+    wanted = {
+        name: call.headers[f"X-AMZ-COPY-SOURCE-{name}"]
+        for name in _CONDITIONS
+        if f"X-AMZ-COPY-SOURCE-{name}" in call.headers
+    }
+    if not demand_conditions(wanted, etag_of(row), contents.modified_us):
+        raise PreconditionFailed("x-amz-copy-source-if-...: the source is what the client has already.")
+    return Source(row, contents, account)
+
+
+def found(call: Call, visit: Visit) -> tuple[Row[Any], Contents]:
+    """An object that the caller may read. Raises S3Error."""
+    container = container_for(call, visit, "read")
+
+    def guard(other: Row[Any]) -> None:
+        if not access.may_read(visit.visitor, visit.account, other.settings.get(READ_ACL, ""), listing=False):
+            raise refused(visit.signed is not None, visit.account)
+
+    with call.cloud.db.read() as tx:
+        row = objects.find(tx, container.id, visit.key)
+        if row is None:
+            raise no_such_key(visit.key)
+        return row, contents_of(tx, visit.account, row, guard)
+
+
+def copy_bytes(call: Call, source: Source, offset: int, length: int) -> Kept:
+    pieces = receiving.Pieces(bytes_of(call, source.contents.spans, offset, length))
+    return Kept(*receiving.receive(call, pieces, length), {})
+
+
+def _replaces(call: Call, what: str) -> bool:
+    directive = call.headers.get(f"X-AMZ-{what}-DIRECTIVE", "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error("InvalidArgument", f"x-amz-{what.lower()}-directive is COPY or REPLACE.")
+    return directive == "REPLACE"
