@@ -170,6 +170,14 @@ def test_projectmanager_adds_users_to_its_project_and_takes_them_out(classic, ro
     assert grant(classic, manager, role, user, method="DELETE") == 204
 
 
+def test_projectmanager_s_right_to_add_users_is_explained(classic):
+    classic.person("projectmanager")
+    asked = "user=projectmanager-of-blue&operation=identity:create_grant&project=blue"
+    found = classic.admin.get(f"/alto/v1/policy/explanation?{asked}").json["explanation"]
+    assert found["allowed"] and [one["role"] for one in found["because"]] == ["projectmanager"]
+    assert found["source"].endswith("classic-roles/identity.yaml")
+
+
 def test_projectmanager_finds_roles_and_users_of_its_domain(classic):
     manager = classic.person("projectmanager").client
     assert manager.get(f"{BASE}/roles?name=developer").json["roles"]

@@ -69,11 +69,15 @@ def _reached(checks: Mapping[str, Any], rule: str) -> list[str]:
     return list(found)
 
 
+# where a rule asks which role is given: an ordinary one, for the place itself
+_ORDINARY = {"target.role.name": "reader", "target.role.domain_id": None, "target.inherited": False}
+
+
 class OwnThings(dict[str, Any]):
     """A target of which everything belongs to the caller: to its project, its domain, itself."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__()
+        super().__init__(_ORDINARY)
         domain_id = context.domain_id or context.names.get("project_domain_id")
         self._own = {"project": context.project_id, "tenant": context.project_id, "domain": domain_id}
         self._own |= {"user": context.user_id}
