@@ -99,7 +99,8 @@ class Route:
             op, names = self._pick_action(request, existing, version)
         call = Call(self.cloud, self.service, op)
         is_name = self.template.endswith(":path}")
-        ends_with_slash = is_name and request.env["PATH_INFO"].endswith("/")
+        call.ends_with_slash = request.env["PATH_INFO"].endswith("/")
+        ends_with_slash = is_name and call.ends_with_slash
         if ends_with_slash:
             values = (*values[:-1], values[-1] + "/")  # the router takes it for an ornament; here it is part of a name
         call.params = dict(zip(names, values, strict=True))

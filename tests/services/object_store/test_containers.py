@@ -177,3 +177,8 @@ def test_info_and_health(cloud):
     client = cloud.client(None)
     assert client.get("/info").json["swift"]["max_file_size"] > 5_000_000_000
     assert client.get("/healthcheck").text == "OK"
+
+
+def test_quotas_of_an_account_are_set_by_reseller_admins_under_both_names(swift, cloud):
+    for name in ("X_Account_Quota_Count", "X_Account_Meta_Quota_Bytes", "X_Remove_Account_Quota_Bytes"):
+        assert swift("POST", "", **{name: "1"}).status == 403

@@ -41,6 +41,7 @@ class Call:
     row       the row that `{id}` names, already checked to be visible
     stream    the request body as bytes (ops with `stream="in"`)
     headers   request headers with upper-case names
+    ends_with_slash  does the path as it came? (`path` itself never does)
     peer      the address that the request came from; empty if it came by no network
     """
 
@@ -50,6 +51,7 @@ class Call:
         "body",
         "cloud",
         "ctx",
+        "ends_with_slash",
         "extra",
         "headers",
         "host_url",
@@ -86,6 +88,7 @@ class Call:
         self.stream: Any = None
         self.host_url = ""
         self.path = ""
+        self.ends_with_slash = False
         self.peer = ""
         self.request_id = ""
         self.reply_headers: dict[str, str] = {}

@@ -23,6 +23,7 @@ from altostratus.services.object_store.logic.times import iso, now_us, stamp
 from altostratus.services.object_store.models import Account, Container
 
 _POLICY = "policy-0"
+_QUOTAS = (quotas.BYTES, quotas.COUNT)
 
 
 def _account_headers(row: Row[Any] | None, visitor: Visitor, account: str) -> dict[str, str]:
@@ -42,6 +43,7 @@ def _account_headers(row: Row[Any] | None, visitor: Visitor, account: str) -> di
         "X-Put-Timestamp": stamp(created),
         "Accept-Ranges": "bytes",
         **metadata.shown(meta, "ACCOUNT"),
+        **{f"X-Account-{name.title()}": meta[name] for name in _QUOTAS if name in meta},
     }
     if count:
         shown |= {
@@ -94,9 +96,9 @@ def post_account(call: Call) -> Reply:
     if "bulk-delete" in call.query:
         return bulk.delete_many(call, place.account)
     visitor = demand_owner(call, place)
-    changes = metadata.given(call.headers, "ACCOUNT")
-    quotas.demand_numbers(changes, (quotas.BYTES,))
-    if quotas.BYTES in changes and not access.is_reseller_admin(visitor):
+    changes = metadata.given(call.headers, "ACCOUNT") | _given_quotas(call)
+    quotas.demand_numbers(changes, _QUOTAS)
+    if not changes.keys().isdisjoint(_QUOTAS) and not access.is_reseller_admin(visitor):
         raise Forbidden(f"Only a user with the role {access.RESELLER_ADMIN} sets an account's quota.")
     with call.cloud.db.write() as tx:
         row = containers.ensure_account(tx, place.account)
@@ -104,6 +106,17 @@ def post_account(call: Call) -> Reply:
         metadata.demand_limits(call.cloud[ObjectStoreOptions], meta)
         tx.update(Account, place.account, meta=meta)
     return finished(Reply(204))
+
+
+def _given_quotas(call: Call) -> dict[str, str]:
+    """`X-Account-Quota-...` is the newer name of `X-Account-Meta-Quota-...`; `X-Remove-...` takes away."""
+    found: dict[str, str] = {}
+    for name in _QUOTAS:
+        if f"X-REMOVE-ACCOUNT-{name.upper()}" in call.headers:
+            found[name] = ""
+        elif f"X-ACCOUNT-{name.upper()}" in call.headers:
+            found[name] = call.headers[f"X-ACCOUNT-{name.upper()}"]
+    return found
 
 
 def put_account(call: Call) -> Reply:

@@ -11,6 +11,7 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
+from altostratus.services.object_store.api import forms
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import (
@@ -104,6 +105,9 @@ def put_container(call: Call) -> Reply:
 
 
 def post_container(call: Call) -> Reply:
+    """Change its settings, or take the files of a form."""
+    if forms.is_form(call):
+        return forms.post_form(call)
     place = place_of(call)
     demand_owner(call, place)
     with call.cloud.db.write() as tx:

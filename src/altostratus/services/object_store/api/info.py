@@ -4,8 +4,9 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, manifests
+from altostratus.services.object_store.api import bulk, forms, manifests
 from altostratus.services.object_store.api.containers import POLICY
+from altostratus.services.object_store.api.visits import finished
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.temp_urls import DIGESTS
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
@@ -46,6 +47,7 @@ def show_info(call: Call) -> Reply:
             "outgoing_remove_headers": ["x-object-meta-*"],
             "outgoing_allow_headers": ["x-object-meta-public-*"],
         },
+        "formpost": {"allowed_digests": list(forms.DIGESTS)},
         "versioned_writes": {"allowed_flags": [STACK, HISTORY]},
         "dlo": {"max_segments": 10_000},
         "slo": {
@@ -55,11 +57,11 @@ def show_info(call: Call) -> Reply:
             "allow_async_delete": False,
         },
     }
-    return Reply(200, capabilities, content_type="application/json; charset=UTF-8")
+    return finished(Reply(200, capabilities, content_type="application/json; charset=UTF-8"))
 
 
 def show_health(_call: Call) -> Reply:
-    return Reply(200, b"OK", content_type="text/plain; charset=UTF-8")
+    return finished(Reply(200, b"OK", content_type="text/plain; charset=UTF-8"))
 
 
 class Info(Resource, path="!/info"):

@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving, temp_urls
+from altostratus.services.object_store.api import bulk, forms, manifests, receiving, temp_urls
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -130,7 +130,9 @@ def _parts(call: Call, contents: Contents, parts: list[tuple[bytes, tuple[int, i
 
 
 def post_object(call: Call) -> Reply:
-    """Replace the metadata; the bytes stay."""
+    """Replace the metadata; the bytes stay. Or take the files of a form."""
+    if forms.is_form(call):
+        return forms.post_form(call)
     place = place_of(call)
     container = container_for(call, place, "write")
     described = receiving.described(call)

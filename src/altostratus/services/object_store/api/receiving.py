@@ -117,7 +117,11 @@ def described(call: Call) -> dict[str, Any]:
 
 def expiry_of(call: Call) -> int | None:
     """Whole seconds since 1970. Raises BadRequest for what is no moment in the future."""
-    after, at = call.headers.get("X-DELETE-AFTER"), call.headers.get("X-DELETE-AT")
+    return expiry_in(call.headers.get("X-DELETE-AFTER"), call.headers.get("X-DELETE-AT"))
+
+
+def expiry_in(after: str | None, at: str | None) -> int | None:
+    """The moment that is that many seconds away, or at that second. Raises BadRequest."""
     if not after and not at:
         return None
     name, text = ("X-Delete-After", after) if after else ("X-Delete-At", at or "")

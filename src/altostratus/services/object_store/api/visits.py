@@ -46,7 +46,7 @@ def _demand_name(what: str, name: str, longest: int) -> None:
     if "\0" in name or "\ufffd" in name:
         raise PreconditionFailed(f"Invalid UTF8 or contains NULL: the {what}'s name must be valid UTF-8.")
     if len(name.encode()) > longest:
-        raise BadRequest(f"The {what}'s name has {len(name.encode())} bytes; the most is {longest}.")
+        raise BadRequest(f"{what.title()} name length of {len(name.encode())} longer than {longest}.")
     if what == "container" and "/" in name:
         raise BadRequest("A container's name cannot contain slashes.")
 
@@ -89,17 +89,25 @@ def container_for(call: Call, place: Place, what: str) -> Row[Any]:
 def _container_by_address(call: Call, place: Place) -> Row[Any]:
     """For a temporary URL. Raises Unauthorized if it is not good for this, or not any longer."""
     with call.cloud.db.read() as tx:
-        account = tx.find(Account, place.account)
         row = containers.find(tx, place.account, place.container)
-    keys: list[tuple[str, temp_urls.Reach]] = []
-    keys += [(key, "account") for key in temp_urls.keys_of({} if account is None else account.meta)]
-    keys += [(key, "container") for key in temp_urls.keys_of({} if row is None else row.meta)]
+    keys = signing_keys(call, place)
     path = f"/v1/{place.account}/{place.container}/{place.name}"
     reach = temp_urls.reach_of(call.query, call.op.method, path, call.peer, keys)
     if reach is None or row is None:
         raise Unauthorized("Temp URL invalid: it was not signed for this, or its time is over. Ask for another one.")
     call.extra["reach"] = reach, row.id
     return row
+
+
+def signing_keys(call: Call, place: Place) -> list[tuple[str, temp_urls.Reach]]:
+    """Keys that sign addresses and forms, and what each of them opens."""
+    with call.cloud.db.read() as tx:
+        account = tx.find(Account, place.account)
+        row = containers.find(tx, place.account, place.container)
+    keys: list[tuple[str, temp_urls.Reach]] = []
+    keys += [(key, "account") for key in temp_urls.keys_of({} if account is None else account.meta)]
+    keys += [(key, "container") for key in temp_urls.keys_of({} if row is None else row.meta)]
+    return keys
 
 
 def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
@@ -135,6 +143,8 @@ def finished(reply: Reply) -> Reply:
     reply.headers["Date"] = http_date(now_us())
     if reply.content_type is None:
         reply.content_type = "text/html; charset=UTF-8"
+    if reply.body is None and reply.stream is None:
+        reply.body = b""  # told with its type: clients look for one, even where nothing comes
     return reply
 
 
