@@ -12,6 +12,7 @@ from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
 from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
+from altostratus.app.object_disks import DISK_UPKEEP
 from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.policy_files import PolicyOptions, PolicyPlaces
@@ -114,7 +115,7 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     cloud.jobs.start_workers()
     cloud.events.start()
     own = [one for service in cloud.all_services() for one in service.reconcilers]
-    pool = ReconcilerPool(cloud, [*own, *HOUSEKEEPING])
+    pool = ReconcilerPool(cloud, [*own, *HOUSEKEEPING, *DISK_UPKEEP])
     pool.start()
     cloud.add_part(ReconcilerPool, pool)
     _log.info("the control process serves %d services", len(list(cloud.all_services())))

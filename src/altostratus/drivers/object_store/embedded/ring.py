@@ -143,6 +143,24 @@ def expected(ring: Ring) -> dict[int, float]:
     return _shares(usable, min(ring.replicas, len(usable)), ring.partitions)
 
 
+def zone_counts(ring: Ring) -> dict[int, int]:
+    """How many partitions lie in how many zones, by number of zones."""
+    zone = {device.id: device.zone for device in ring.devices}
+    rows = zip(*ring.assignment, strict=True) if ring.assignment else ()
+    return dict(sorted(Counter(len({zone[one] for one in row if one in zone}) for row in rows).items()))
+
+
+def renumbered(ring: Ring, first_id: int, version: int) -> Ring:
+    """The same ring with ids that were never used: those of its devices begin at `first_id`."""
+    return msgspec.structs.replace(
+        ring,
+        devices=tuple(msgspec.structs.replace(device, id=device.id + first_id) for device in ring.devices),
+        assignment=tuple(tuple(device_id + first_id for device_id in row) for row in ring.assignment),
+        version=version,
+        next_id=ring.next_id + first_id,
+    )
+
+
 def _shares(usable: list[Device], copies: int, partitions: int) -> dict[int, float]:
     """By weight, but no device holds a partition twice: what one cannot take goes to the others."""
     share: dict[int, float] = {}

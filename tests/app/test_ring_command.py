@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`alto ring`: disks of the object store as a person changes them."""
+
+import io
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from typer.testing import CliRunner
+
+from altostratus.app import object_disks
+from altostratus.cli.ring import app
+from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALTO_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(object_disks, "drop_privileges", lambda identity: None)
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def alto(place):
+    def run(*words):
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    return run
+
+
+@pytest.fixture
+def shown(alto):
+    return lambda: json.loads(alto("show", "--json").stdout)
+
+
+def store_of(place):
+    return EmbeddedStore(place / "state" / "objects")
+
+
+def put(store, data):
+    blob = store.write(io.BytesIO(data))
+    store.settle(blob.id)
+    return blob.id
+
+
+def test_one_disk_at_first(alto, shown):
+    seen = shown()
+    assert (seen["copies"], seen["replicas"], len(seen["disks"])) == (1, 3, 1)
+    assert "partitions held" in alto("show").stdout
+
+
+def test_three_copies_on_three_disks(place, alto, shown):
+    assert alto("create", place / "a", place / "b", place / "c", "--part-power", 6).exit_code == 0
+    seen = shown()
+    assert seen["copies"] == 3 and seen["partitions"] == 64
+    assert [disk["partitions"] for disk in seen["disks"]] == [64, 64, 64] == [d["expected"] for d in seen["disks"]]
+    assert seen["zones_per_partition"] == {"3": 64}
+    assert min(disk["id"] for disk in seen["disks"]) >= 1, "ids of the ring before are not used again"
+
+
+def test_a_ring_that_holds_something_is_not_begun_anew(place, alto):
+    put(store_of(place), b"data")
+    refused = alto("create", place / "a")
+    assert refused.exit_code == 1 and "another number of partitions" in refused.stderr
+
+
+def test_a_disk_is_emptied_before_it_is_removed(place, alto, shown):
+    alto("create", place / "a", place / "b", "--replicas", 1, "--part-power", 4)
+    kept = {put(store_of(place), b"%d" % number): b"%d" % number for number in range(30)}
+    refused = alto("remove", place / "a")
+    assert refused.exit_code == 1 and "set-weight" in refused.stderr
+    assert alto("set-weight", place / "a", 0).exit_code == 0
+    assert "8 copies of partitions move" in alto("rebalance").stderr
+    assert alto("replicate").exit_code == 0
+    assert alto("remove", place / "a").exit_code == 0
+    assert all(b"".join(store_of(place).read(blob_id)) == data for blob_id, data in kept.items())
+
+
+def test_a_lost_disk_is_replaced(place, alto, shown):
+    alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
+    kept = [put(store_of(place), b"%d" % number) for number in range(20)]
+    shutil.rmtree(place / "b")
+    assert "does not work" in alto("show").stdout
+    assert alto("remove", place / "b", "--lost").exit_code == 0
+    assert alto("add", place / "d").exit_code == 0
+    assert alto("rebalance").exit_code == 0
+    assert alto("replicate").exit_code == 0
+    assert sorted(path.name for path in (place / "d").glob("objects/*/*")) == sorted(kept)
+
+
+def test_quarantine_is_told(place, alto):
+    alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
+    blob_id = put(store_of(place), b"data")
+    (path,) = (place / "a").glob(f"objects/*/{blob_id}")
+    path.write_bytes(b"dat!" + path.read_bytes()[4:])
+    assert "1 damaged" in alto("audit").stderr
+    assert "1 in quarantine" in alto("show").stdout
+    assert "0 damaged" in alto("audit").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("add", "{place}/nowhere"), "mkdir -p"),
+        (("add", "{place}/a/../state/objects/disk-1/inside"), "is no directory"),
+        (("add", "{place}"), "lie one in the other"),
+        (("set-weight", "/nowhere", "1"), "not in the ring"),
+        (("remove", "/nowhere"), "not in the ring"),
+        (("remove", "{place}/state/objects/disk-1", "--lost"), "No disk"),
+        (("create", "{place}/a", "--part-power", "99"), "partition power"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_advice(place, alto, words, sentence):
+    before = store_of(place).ring
+    refused = alto(*(word.format(place=place) for word in words))
+    assert refused.exit_code == 1 and sentence in " ".join(refused.stderr.split())
+    assert store_of(place).ring == before
+
+
+def test_a_cloud_without_disks_has_no_ring(place, alto):
+    (place / "state").mkdir()
+    (place / "state" / "altostratus.toml").write_text('[cloud]\nobjects = "fake"\n')
+    assert "fake" in alto("show").stderr
+
+
+def test_two_at_once_both_count(place):
+    store_of(place)
+    with ThreadPoolExecutor(8) as threads:
+        paths = [f"/disk/{number}" for number in range(16)]
+        list(threads.map(lambda path: store_of(place).alter_ring(lambda now: ring.add(now, path, 1, 1.0)), paths))
+    assert {device.path for device in store_of(place).ring.devices} >= set(paths)
