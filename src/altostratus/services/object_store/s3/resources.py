@@ -4,13 +4,14 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.s3 import buckets, listings, objects, writing
+from altostratus.services.object_store.s3 import buckets, listings, multipart, objects, writing
 from altostratus.services.object_store.s3.buckets import said, unset
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.visits import chosen
 
 _SHOW_BUCKET = {
     "location": buckets.show_location,
+    "uploads": multipart.list_uploads,
     "acl": buckets.show_acl,
     "versions": listings.list_versions,
     "versioning": said("VersioningConfiguration"),
@@ -26,9 +27,10 @@ _SHOW_BUCKET = {
     "tagging": unset("NoSuchTagSet"),
     "website": unset("NoSuchWebsiteConfiguration"),
 }
-_SHOW_OBJECT = {"tagging": objects.show_tags, "acl": buckets.show_acl}
-_PUT_OBJECT = {"tagging": objects.put_tags}
-_DELETE_OBJECT = {"tagging": objects.delete_tags}
+_SHOW_OBJECT = {"tagging": objects.show_tags, "acl": buckets.show_acl, "uploadId": multipart.list_parts}
+_PUT_OBJECT = {"tagging": objects.put_tags, "uploadId": multipart.put_part}
+_POST_OBJECT = {"uploads": multipart.create_upload, "uploadId": multipart.complete_upload}
+_DELETE_OBJECT = {"tagging": objects.delete_tags, "uploadId": multipart.abort_upload}
 
 
 def _put(call: Call) -> Reply:
@@ -73,6 +75,7 @@ class BucketObject(Resource, path="!/s3/{bucket}/{object:path}"):
         "GET", "", None, "@", chosen(objects.get_object, _SHOW_OBJECT), public=True, tx="none", stream="out"
     )  # fmt: skip
     put = Op("PUT", "", None, "@", chosen(_put, _PUT_OBJECT), public=True, tx="none", stream="in", status=200)
+    post = Op("POST", "", None, "@", chosen(_no_form, _POST_OBJECT), public=True, tx="none", stream="in", status=200)
     remove = Op(
         "DELETE", "", None, "@", chosen(objects.delete_object, _DELETE_OBJECT), public=True, tx="none", stream="in",
         status=204,
