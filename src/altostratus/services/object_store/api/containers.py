@@ -11,8 +11,9 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import forms
+from altostratus.services.object_store.api import forms, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import (
     READ_ACL,
@@ -119,6 +120,15 @@ def post_container(call: Call) -> Reply:
 
 
 def head_container(call: Call) -> Reply:
+    return web.of_container(call, _head, head_object)
+
+
+def show_container(call: Call) -> Reply:
+    """What is in it, or the page that it shows as a web site."""
+    return web.of_container(call, list_objects, get_object)
+
+
+def _head(call: Call) -> Reply:
     row = container_for(call, place_of(call), "list")
     return finished(Reply(204, headers=_container_headers(call, row), content_type="text/plain; charset=utf-8"))
 
@@ -156,7 +166,7 @@ class ContainerOf(Resource, path="/{account}/{container}"):
     """A container."""
 
     head = Op("HEAD", "", None, "@", head_container, public=True, tx="none", status=204)
-    index = Op("GET", "", None, "@", list_objects, public=True, tx="none", stream="out")
+    index = Op("GET", "", None, "@", show_container, public=True, tx="none", stream="out")
     put = Op("PUT", "", None, "@", put_container, public=True, tx="none", stream="in", status=201)
     post = Op("POST", "", None, "@", post_container, public=True, tx="none", stream="in", status=204)
     remove = Op("DELETE", "", None, "@", delete_container, public=True, tx="none", stream="in", status=204)

@@ -47,6 +47,7 @@ def show_info(call: Call) -> Reply:
             "outgoing_remove_headers": ["x-object-meta-*"],
             "outgoing_allow_headers": ["x-object-meta-public-*"],
         },
+        "staticweb": {},
         "formpost": {"allowed_digests": list(forms.DIGESTS)},
         "versioned_writes": {"allowed_flags": [STACK, HISTORY]},
         "dlo": {"max_segments": 10_000},

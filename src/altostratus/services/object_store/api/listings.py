@@ -9,7 +9,7 @@ import msgspec
 from altostratus.kernel.errors import BadRequest, NotAcceptable, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api.visits import one
+from altostratus.services.object_store.api.visits import YES, one
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.listing import Wanted
 
@@ -18,7 +18,6 @@ _ACCEPTED = {
     "*/*": "plain", "text/*": "plain", "text/plain": "plain", "application/*": "json", "application/json": "json",
     "application/xml": "xml", "text/xml": "xml",
 }  # fmt: skip
-_YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 
 
 def wanted_of(call: Call) -> Wanted:
@@ -37,7 +36,7 @@ def wanted_of(call: Call) -> Wanted:
         raise BadRequest("The prefix or the delimiter is too long.")
     return Wanted(
         limit, one(call, "marker"), one(call, "end_marker"), prefix, delimiter,
-        one(call, "reverse").lower() in _YES, "path" in call.query,
+        one(call, "reverse").lower() in YES, "path" in call.query,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, forms, manifests, receiving, temp_urls
+from altostratus.services.object_store.api import bulk, forms, manifests, receiving, temp_urls, web
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -57,11 +57,15 @@ def _found(call: Call) -> tuple[Row[Any], Contents]:
 
 
 def head_object(call: Call) -> Reply:
-    return temp_urls.dressed(call, _head(call))
+    return web.of_object(call, lambda call: temp_urls.dressed(call, _head(call)))
 
 
 def get_object(call: Call) -> Reply:
     """The bytes, all of them or the ranges that are asked for."""
+    return web.of_object(call, _get_plainly)
+
+
+def _get_plainly(call: Call) -> Reply:
     return temp_urls.dressed(call, _get(call))
 
 

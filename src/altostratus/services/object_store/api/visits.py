@@ -19,6 +19,7 @@ from altostratus.services.object_store.logic.access import Visitor
 from altostratus.services.object_store.logic.times import http_date, now_us
 from altostratus.services.object_store.models import Account
 
+YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
 
 
