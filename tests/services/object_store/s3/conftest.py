@@ -76,6 +76,12 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # answers `Expect: 100-continue`
 
+    def get_environ(self):
+        env = super().get_environ()
+        if self.headers["content-type"] is None:
+            env["CONTENT_TYPE"] = ""  # it would guess, and old signatures have it
+        return env
+
     def log_message(self, *_args):
         """Nothing."""
 
