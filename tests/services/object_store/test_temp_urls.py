@@ -114,6 +114,19 @@ def test_uploads_by_address_point_nowhere(swift, anybody):
     url = address(swift, "c/x", "PUT")
     assert anybody("PUT", url, b"", X_Object_Manifest="private/o").status == 400
     assert anybody("PUT", url, b"", X_Copy_From="private/o").status == 400
+    assert anybody("PUT", url, b"", X_Symlink_Target="private/o").status == 400
+
+
+def test_links_behind_an_address(swift, anybody, stranger):
+    swift("PUT", "d", X_Container_Meta_Temp_URL_Key="mine")
+    swift.put("d/l", X_Symlink_Target="c/o")
+    assert anybody("GET", address(swift, "d/l")).content == b"data"
+    assert anybody("GET", address(swift, "d/l", key="mine")).status == 401
+    foreign = type(swift)(stranger.cloud, "member@red")
+    foreign("PUT", "f", X_Container_Read=".r:*")
+    foreign.put("f/o", b"foreign")
+    swift.put("d/a", X_Symlink_Target="f/o", X_Symlink_Target_Account=foreign.base.rpartition("/")[2])
+    assert anybody("GET", address(swift, "d/a")).status == 401
 
 
 @pytest.mark.parametrize(

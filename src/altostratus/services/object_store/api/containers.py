@@ -11,7 +11,7 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import forms, web
+from altostratus.services.object_store.api import forms, symlinks, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.uploading import extract_archive
@@ -144,11 +144,18 @@ def list_objects(call: Call) -> Reply:
         {"subdir": str(item)} if isinstance(item, listing.Subdir) else
         {
             "name": item.name, "hash": item.etag, "bytes": item.size, "content_type": item.content_type,
-            "last_modified": iso(item.modified_us),
+            "last_modified": iso(item.modified_us), **_link(item, form, place.account),
         }
         for item in found
     ]  # fmt: skip
     return finished(listing_reply("container", place.container, items, form, _container_headers(call, row)))
+
+
+def _link(row: Row[Any], form: str, account: str) -> dict[str, str]:
+    """Only JSON tells where links lead to, as in Swift."""
+    if form != "json" or symlinks.TARGET not in row.headers:
+        return {}
+    return {"symlink_path": symlinks.shown_path(row.headers, account)}
 
 
 def delete_container(call: Call) -> Reply:

@@ -4,7 +4,7 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, forms, manifests
+from altostratus.services.object_store.api import bulk, forms, manifests, symlinks
 from altostratus.services.object_store.api.containers import POLICY
 from altostratus.services.object_store.api.visits import finished
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -47,6 +47,7 @@ def show_info(call: Call) -> Reply:
             "outgoing_remove_headers": ["x-object-meta-*"],
             "outgoing_allow_headers": ["x-object-meta-public-*"],
         },
+        "symlink": {"symloop_max": symlinks.MOST_HOPS, "static_links": True},
         "staticweb": {},
         "formpost": {"allowed_digests": list(forms.DIGESTS)},
         "versioned_writes": {"allowed_flags": [STACK, HISTORY]},

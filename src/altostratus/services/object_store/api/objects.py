@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, forms, manifests, receiving, temp_urls, web
+from altostratus.services.object_store.api import bulk, forms, manifests, receiving, symlinks, temp_urls, web
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -48,12 +48,12 @@ def _headers_of(row: Row[Any], contents: Contents) -> dict[str, str]:
 
 def _found(call: Call) -> tuple[Row[Any], Contents]:
     place = place_of(call)
-    container = container_for(call, place, "read")
+    found = symlinks.resolved(call, place)
+    if found.place != place:
+        call.reply_headers["Content-Location"] = symlinks.path_of(call, found.place)
+    account = found.place.account
     with call.cloud.db.read() as tx:
-        row = objects.find(tx, container.id, place.name)
-        if row is None:
-            raise not_found("object", place.name)
-        return row, contents_of(tx, place.account, row, guard_for(call, place.account))
+        return found.row, contents_of(tx, account, found.row, guard_for(call, account))
 
 
 def head_object(call: Call) -> Reply:
@@ -139,16 +139,22 @@ def post_object(call: Call) -> Reply:
         return forms.post_form(call)
     place = place_of(call)
     container = container_for(call, place, "write")
+    symlinks.demand_no_target(call)
     described = receiving.described(call)
 
-    def change(tx: Any) -> None:
+    def change(tx: Any) -> dict[str, Any]:
         row = objects.find(tx, container.id, place.name)
         if row is None:
             raise not_found("object", place.name)
         kind = call.headers.get("CONTENT-TYPE") or row.content_type
-        objects.update(tx, container, row, {**described, "content_type": kind, "modified_us": now_us()})
+        link = symlinks.kept(row.headers)
+        values = {**described, "headers": {**described["headers"], **link}}
+        objects.update(tx, container, row, {**values, "content_type": kind, "modified_us": now_us()})
+        return link
 
-    writes_of(call).run(change)
+    link = writes_of(call).run(change)
+    if link:
+        raise symlinks.redirected(call, link, place)
     return finished(Reply(202))
 
 

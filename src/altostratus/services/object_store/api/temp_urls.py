@@ -8,6 +8,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one
 
+_POINTING = ("X-OBJECT-MANIFEST", "X-COPY-FROM", "X-SYMLINK-TARGET")
 _PRIVATE, _PUBLIC = "x-object-meta-", "x-object-meta-public-"
 
 
@@ -26,8 +27,8 @@ def dressed(call: Call, reply: Reply) -> Reply:
 
 def demand_plain(call: Call) -> None:
     """An upload by address cannot point at other objects. Raises BadRequest."""
-    if "reach" in call.extra and ("X-OBJECT-MANIFEST" in call.headers or "X-COPY-FROM" in call.headers):
-        raise BadRequest("A temporary URL does not allow X-Object-Manifest and X-Copy-From.")
+    if "reach" in call.extra and not call.headers.keys().isdisjoint(_POINTING):
+        raise BadRequest("A temporary URL does not allow X-Object-Manifest, X-Copy-From and X-Symlink-Target.")
 
 
 def _disposition(call: Call, reply: Reply) -> str:

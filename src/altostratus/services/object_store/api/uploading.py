@@ -10,7 +10,7 @@ from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving, temp_urls
+from altostratus.services.object_store.api import bulk, manifests, receiving, symlinks, temp_urls
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.visits import (
@@ -24,7 +24,7 @@ from altostratus.services.object_store.api.visits import (
     store_of,
     writes_of,
 )
-from altostratus.services.object_store.errors import Unprocessable, not_found
+from altostratus.services.object_store.errors import Unprocessable
 from altostratus.services.object_store.logic import containers, metadata, objects, quotas
 from altostratus.services.object_store.logic.contents import DYNAMIC, contents_of, static_etag
 from altostratus.services.object_store.logic.times import http_date, now_us
@@ -44,6 +44,7 @@ def put_object(call: Call) -> Reply:
         return _put_manifest(call, place, container)
     expected = receiving.expected_size(call)
     described = receiving.described(call)
+    described["headers"] |= symlinks.given(call, place)
     _demand_may_replace(call, container, place)
     quotas.demand_early(call.cloud.db, container, expected)
     values = store(call, container, place.name, call.stream, expected, described)
@@ -146,12 +147,10 @@ def _put_manifest(call: Call, place: Place, container: Row[Any]) -> Reply:
 def _copy(call: Call, place: Place, container: Row[Any]) -> Reply:
     """A large object is copied as the bytes it shows; with `multipart-manifest=get` as the list that it is."""
     source = _source_of(call, place)
-    origin = container_for(call, source, "read")
+    found = symlinks.resolved(call, source)
+    row, account = found.row, found.place.account
     with call.cloud.db.read() as tx:
-        row = objects.find(tx, origin.id, source.name)
-        if row is None:
-            raise not_found("object", source.name)
-        contents = contents_of(tx, source.account, row, guard_for(call, source.account))
+        contents = contents_of(tx, account, row, guard_for(call, account))
     demand_conditions(call.headers, contents.etag.strip('"'), contents.modified_us)
     described = receiving.described(call)
     kept = dict(row.headers) if one(call, "multipart-manifest") == "get" else _without_manifest(row.headers)
@@ -159,6 +158,7 @@ def _copy(call: Call, place: Place, container: Row[Any]) -> Reply:
         described["meta"] = {**row.meta, **described["meta"]}
         described["headers"] = {**kept, **described["headers"]}
         described["expires_at"] = described["expires_at"] or row.expires_at
+    described["headers"] |= symlinks.kept(row.headers)
     described["content_type"] = call.headers.get("CONTENT-TYPE") or row.content_type
     if row.segments is not None and one(call, "multipart-manifest") == "get":
         values = {
