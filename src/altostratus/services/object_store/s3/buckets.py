@@ -8,7 +8,6 @@ from urllib.parse import unquote
 from sqlalchemy import select
 
 from altostratus.kernel.db import Row, table_of
-from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import READ_ACL, one
@@ -180,6 +179,6 @@ def unset(code: str) -> Handler:
 
     def show(call: Call) -> Reply:
         container_for(call, visit_of(call), "list")
-        raise ApiError(f"{code}: it was never set, for it cannot be set here.", kind=code, status=404)
+        raise S3Error(code, "It was never set, for it cannot be set here.", status=404)
 
     return show

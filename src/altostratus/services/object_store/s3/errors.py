@@ -63,8 +63,8 @@ _CODES = {
 class S3Error(ApiError):
     """A refusal with one of S3's codes. Logic says its code as the `kind` of an ordinary error."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message, kind=code, status=_STATUS[code])
+    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(message, kind=code, status=status or _STATUS[code])
 
 
 def refusal(call: Call, error: ApiError) -> Reply:
@@ -79,6 +79,8 @@ def refusal(call: Call, error: ApiError) -> Reply:
 
 
 def _translated(error: ApiError) -> tuple[str, int]:
+    if isinstance(error, S3Error):
+        return error.kind, error.status
     if error.kind in _STATUS:
         return error.kind, _STATUS[error.kind]
     return _CODES.get(error.status, ("InternalError", 500))
