@@ -102,7 +102,8 @@ def _token_reply(row: Row[Any], secret: str) -> Reply:
     members = {"oauth_token": row.id, "oauth_token_secret": secret}
     if row.expires_at is not None:
         members["oauth_expires_at"] = clock.iso_micro_z(row.expires_at)
-    return Reply(201, urlencode(members).encode(), content_type=_FORM, headers={"Cache-Control": "no-store"})
+    # colons of a time stand as they are: clients compare the text as upstream sends it
+    return Reply(201, urlencode(members, safe=":").encode(), content_type=_FORM, headers={"Cache-Control": "no-store"})
 
 
 def create_request_token(call: Call) -> Reply:
