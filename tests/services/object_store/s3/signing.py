@@ -62,8 +62,8 @@ class Sender:
             body += line.replace("\n", "\r\n").encode()
             if signed:
                 digest = hashlib.sha256(line.encode()).hexdigest()
-                text = f"AWS4-HMAC-SHA256-TRAILER\n{self.moment}\n{self.scope}\n{before}\n{digest}"
-                body += f"x-amz-trailer-signature:{self._sign(text)}\r\n".encode()
+                ending = f"AWS4-HMAC-SHA256-TRAILER\n{self.moment}\n{self.scope}\n{before}\n{digest}"
+                body += f"x-amz-trailer-signature:{self._sign(ending)}\r\n".encode()
         return body + b"\r\n"
 
     def _sign(self, text):

@@ -101,6 +101,14 @@ def test_others_and_nobody(cloud, owner, s3):
     assert fetch(f"{address}/a%20b/c?response-content-type=text/html")[0] == 400
     grants = s3.get_bucket_acl(Bucket="shop")["Grants"]
     assert [grant["Permission"] for grant in grants] == ["FULL_CONTROL", "READ"]
+    policy = s3.get_bucket_acl(Bucket="shop")
+    policy = {"Owner": policy["Owner"], "Grants": policy["Grants"]}
+    s3.put_bucket_acl(Bucket="shop", ACL="private")
+    s3.put_bucket_acl(Bucket="shop", AccessControlPolicy=policy)
+    assert fetch(f"{address}/a%20b/c") == (200, b"data")
+    policy["Grants"][1]["Permission"] = "WRITE"
+    assert refused(s3.put_bucket_acl, Bucket="shop", AccessControlPolicy=policy) == ("NotImplemented", 501)
+    assert refused(s3.get_object_acl, Bucket="shop", Key="none") == ("NoSuchKey", 404)
     s3.put_bucket_acl(Bucket="shop", ACL="private")
     assert fetch(f"{address}/a%20b/c")[0] == 403
     unsigned = cloud.s3(None, signature_version=UNSIGNED)

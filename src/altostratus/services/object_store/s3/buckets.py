@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
+from xml.etree.ElementTree import Element
 
 from sqlalchemy import select
 
@@ -12,10 +13,10 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import READ_ACL, one
 from altostratus.services.object_store.config import ObjectStoreOptions
-from altostratus.services.object_store.logic import access, containers, listing
+from altostratus.services.object_store.logic import access, containers, listing, objects
 from altostratus.services.object_store.models import Container
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3.bodies import read_small
+from altostratus.services.object_store.s3.bodies import read_small, read_xml
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.shapes import iso_z, number_of
 from altostratus.services.object_store.s3.visits import (
@@ -25,9 +26,10 @@ from altostratus.services.object_store.s3.visits import (
     denied,
     is_bucket_name,
     no_such_bucket,
+    no_such_key,
     visit_of,
 )
-from altostratus.services.object_store.s3.xml import Member, document
+from altostratus.services.object_store.s3.xml import Member, children, document, text_of
 
 # S3's name of an access list -> the container's own list of readers
 _CANNED = {"private": "", "public-read": ".r:*,.rlistings"}
@@ -104,6 +106,9 @@ def show_acl(call: Call) -> Reply:
     visit = visit_of(call)
     demand_owner(visit)
     row = container_for(call, visit, "list")
+    with call.cloud.db.read() as tx:
+        if visit.key and objects.find(tx, row.id, visit.key) is None:
+            raise no_such_key(visit.key)
     project = access.project_of(visit.account)
     owner_id = [("ID", project), ("DisplayName", project)]
     grants: list[Member] = [_grant("CanonicalUser", owner_id, "FULL_CONTROL")]
@@ -117,18 +122,31 @@ def _grant(kind: str, who: list[Member], permission: str) -> Member:
 
 
 def put_acl(call: Call) -> Reply:
-    """`x-amz-acl: private` or `public-read`."""
+    """`x-amz-acl: private` or `public-read`, or XML that means the same."""
     visit = visit_of(call)
     demand_owner(visit)
     canned = _canned_of(call.headers)
     if canned is None:
-        raise S3Error("NotImplemented", "Access lists are set by x-amz-acl: private or public-read, not by XML.")
+        canned = _granted(read_xml(call, visit.signed, "AccessControlPolicy"), access.project_of(visit.account) or "")
     with call.cloud.db.write() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
         if row is None:
             raise no_such_bucket(visit.bucket)
         containers.put(tx, visit.account, visit.bucket, row.meta, _with_readers(row.settings, canned))
     return Reply(200)
+
+
+def _granted(asked: Element, project_id: str) -> str:
+    """The canned list that the grants amount to. Raises S3Error for others."""
+    grants = {
+        (text_of(who, "URI") or text_of(who, "ID"), text_of(grant, "Permission"))
+        for part in children(asked, "AccessControlList")
+        for grant in children(part, "Grant")
+        for who in children(grant, "Grantee")
+    } - {(project_id, "FULL_CONTROL")}
+    if grants - {(_EVERYBODY, "READ")}:
+        raise S3Error("NotImplemented", "Only everybody can be granted READ. Grant more by Swift's access lists.")
+    return _CANNED["public-read" if grants else "private"]
 
 
 def demand_no_acl(call: Call) -> None:

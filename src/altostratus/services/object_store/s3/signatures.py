@@ -3,7 +3,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -115,13 +115,15 @@ def _checked_4(call: Call, credential: str, names: str, signature: str, stated: 
     _demand_signed_headers(call.headers, names)
     key = _key_of(call, access)
     secret = key.signing_key(scope)
-    headers = "".join(f"{name}:{_tidy(call.headers.get(name.upper(), ''))}\n" for name in names.split(";"))
-    for path in _paths(call):
-        asked = "\n".join((call.asked.method, path, _query_4(call.query), headers, names, payload))
+    query, scope_text = _query_4(call.query), "/".join(scope)
+    for host, path in _addresses(call):
+        values = {**call.headers, "HOST": host}
+        headers = "".join(f"{name}:{_tidy(values.get(name.upper(), ''))}\n" for name in names.split(";"))
+        asked = f"{call.asked.method}\n{path}\n{query}\n{headers}\n{names}\n{payload}"
         digest = hashlib.sha256(asked.encode("latin-1", "replace")).hexdigest()
-        text = "\n".join((V4, moment, "/".join(scope), digest))
-        if _same(hmac.digest(secret, text.encode("utf-8", "replace"), "sha256").hex(), signature):
-            return Signed(key.context(), payload, ChunkKey(secret, moment, "/".join(scope), signature))
+        made = hmac.digest(secret, f"{V4}\n{moment}\n{scope_text}\n{digest}".encode("utf-8", "replace"), "sha256")
+        if _same(made.hex(), signature):
+            return Signed(key.context(), payload, ChunkKey(secret, moment, scope_text, signature))
     raise _mismatch()
 
 
@@ -180,12 +182,10 @@ def _checked_2(call: Call, access: str, signature: str, moment: str) -> Signed:
     own = sorted((name.lower(), _tidy(value)) for name, value in headers.items() if name.startswith("X-AMZ-"))
     head = (call.asked.method, headers.get("CONTENT-MD5", ""), headers.get("CONTENT-TYPE", ""), moment)
     start = "\n".join(head) + "\n" + "".join(f"{name}:{value}\n" for name, value in own)
-    # clients differ in whether the place of the API is a part of what they sign
-    for path in _paths(call):
-        for shown in (path, path.removeprefix(ROOT) or "/"):
-            text = start + shown + _query_2(call.query)
-            if _same(key.signature_2(text.encode("latin-1", "replace")), signature):
-                return Signed(key.context())
+    for _, path in _addresses(call):
+        text = start + path + _query_2(call.query)
+        if _same(key.signature_2(text.encode("latin-1", "replace")), signature):
+            return Signed(key.context())
     raise _mismatch()
 
 
@@ -208,10 +208,15 @@ def _key_of(call: Call, access: str) -> AccessKey:
     return key
 
 
-def _paths(call: Call) -> Iterable[str]:
-    """A bucket's path may end in a slash, which the router has taken away."""
-    path = quote(call.asked.path, safe="/-_.~")
-    return (path,) if call.asked.slash_counts else (path, f"{path}/")
+def _addresses(call: Call) -> Iterator[tuple[str, str]]:
+    """(host, path) as clients may have signed them: they differ in where they take the place of the API for the host's.
+
+    A bucket's path may end in a slash, which the router has taken away.
+    """
+    host, path = call.headers.get("HOST", ""), quote(call.asked.path, safe="/-_.~")
+    for spelling in (path,) if call.asked.slash_counts else (path, f"{path}/"):
+        yield host, spelling
+        yield host + ROOT, spelling.removeprefix(ROOT) or "/"
 
 
 def _tidy(text: str) -> str:
