@@ -5,7 +5,7 @@ from altostratus.kernel.resource.service import Service
 from altostratus.services.object_store.api.accounts import AccountOf
 from altostratus.services.object_store.api.containers import ContainerOf
 from altostratus.services.object_store.api.edge import Edge
-from altostratus.services.object_store.api.info import Health, Info
+from altostratus.services.object_store.api.info import Crossdomain, Health, Info
 from altostratus.services.object_store.api.objects import ObjectOf
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import envelope
@@ -24,7 +24,7 @@ SERVICE = Service(
     classic_port=8080,
     policy_namespace="swift",
     envelope=envelope,
-    resources=(Info, Health, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
+    resources=(Info, Health, Crossdomain, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
     options=(ObjectStoreOptions,),
     edge=Edge,
     reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS),

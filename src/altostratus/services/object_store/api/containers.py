@@ -11,7 +11,7 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import forms, symlinks, web
+from altostratus.services.object_store.api import cors, forms, symlinks, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.uploading import extract_archive
@@ -172,8 +172,9 @@ def delete_container(call: Call) -> Reply:
 class ContainerOf(Resource, path="/{account}/{container}"):
     """A container."""
 
-    head = Op("HEAD", "", None, "@", head_container, public=True, tx="none", status=204)
-    index = Op("GET", "", None, "@", show_container, public=True, tx="none", stream="out")
-    put = Op("PUT", "", None, "@", put_container, public=True, tx="none", stream="in", status=201)
-    post = Op("POST", "", None, "@", post_container, public=True, tx="none", stream="in", status=204)
-    remove = Op("DELETE", "", None, "@", delete_container, public=True, tx="none", stream="in", status=204)
+    head = Op("HEAD", "", None, "@", cors.told(head_container), public=True, tx="none", status=204)
+    index = Op("GET", "", None, "@", cors.told(show_container), public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", cors.told(put_container), public=True, tx="none", stream="in", status=201)
+    post = Op("POST", "", None, "@", cors.told(post_container), public=True, tx="none", stream="in", status=204)
+    remove = Op("DELETE", "", None, "@", cors.told(delete_container), public=True, tx="none", stream="in", status=204)
+    preflight = Op("OPTIONS", "", None, "@", cors.preflight, public=True, tx="none")

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 _ROOT = "/object-store"
-_AT_HOST_ROOT = ("/info", "/healthcheck")
+_AT_HOST_ROOT = ("/info", "/healthcheck", "/crossdomain.xml")
 
 
 class Edge:

@@ -4,7 +4,7 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, forms, manifests, symlinks
+from altostratus.services.object_store.api import bulk, cors, forms, manifests, symlinks
 from altostratus.services.object_store.api.containers import POLICY
 from altostratus.services.object_store.api.visits import finished
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -48,6 +48,7 @@ def show_info(call: Call) -> Reply:
             "outgoing_allow_headers": ["x-object-meta-public-*"],
         },
         "symlink": {"symloop_max": symlinks.MOST_HOPS, "static_links": True},
+        "crossdomain": {},
         "staticweb": {},
         "formpost": {"allowed_digests": list(forms.DIGESTS)},
         "versioned_writes": {"allowed_flags": [STACK, HISTORY]},
@@ -70,6 +71,12 @@ class Info(Resource, path="!/info"):
     """Capabilities."""
 
     show = Op("GET", "", None, "@", show_info, public=True, tx="none")
+
+
+class Crossdomain(Resource, path="!/crossdomain.xml"):
+    """Sites whose scripts may ask."""
+
+    show = Op("GET", "", None, "@", cors.show_crossdomain, public=True, tx="none")
 
 
 class Health(Resource, path="!/healthcheck"):

@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, forms, manifests, receiving, symlinks, temp_urls, web
+from altostratus.services.object_store.api import bulk, cors, forms, manifests, receiving, symlinks, temp_urls, web
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -179,8 +179,9 @@ def delete_object(call: Call) -> Reply:
 class ObjectOf(Resource, path="/{account}/{container}/{object:path}"):
     """An object."""
 
-    head = Op("HEAD", "", None, "@", head_object, public=True, tx="none", stream="out")
-    show = Op("GET", "", None, "@", get_object, public=True, tx="none", stream="out")
-    put = Op("PUT", "", None, "@", put_object, public=True, tx="none", stream="in", status=201)
-    post = Op("POST", "", None, "@", post_object, public=True, tx="none", stream="in", status=202)
-    remove = Op("DELETE", "", None, "@", delete_object, public=True, tx="none", stream="in", status=204)
+    head = Op("HEAD", "", None, "@", cors.told(head_object), public=True, tx="none", stream="out")
+    show = Op("GET", "", None, "@", cors.told(get_object), public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", cors.told(put_object), public=True, tx="none", stream="in", status=201)
+    post = Op("POST", "", None, "@", cors.told(post_object), public=True, tx="none", stream="in", status=202)
+    remove = Op("DELETE", "", None, "@", cors.told(delete_object), public=True, tx="none", stream="in", status=204)
+    preflight = Op("OPTIONS", "", None, "@", cors.preflight, public=True, tx="none")
