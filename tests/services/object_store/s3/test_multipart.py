@@ -8,6 +8,7 @@ import os
 import pytest
 
 from altostratus.services.object_store.logic import multipart
+from altostratus.services.object_store.reconcilers.waste import settle_leftovers
 from tests.services.object_store.s3.test_basics import refused
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -100,6 +101,25 @@ def test_parts_that_are_copied(s3, upload):
     assert s3.get_object(**KEY)["Body"].read() == b"0123489"
     wrong = refused(s3.upload_part_copy, **KEY, UploadId="none", PartNumber=1, CopySource=source)
     assert wrong == ("NoSuchUpload", 404)
+
+
+def test_a_crash_between_the_part_and_its_end(cloud, s3, upload, monkeypatch):
+    with monkeypatch.context() as crashing:
+        crashing.setattr(cloud.store, "settle", lambda _blob_id: None)
+        part = put(s3, upload, 1, b"hello")
+    cloud.store.write(io.BytesIO(b"of an upload that was cut off before its row"))
+    assert len(list(cloud.store.pending())) == 2
+    assert settle_leftovers(cloud.cloud) == 1 and list(cloud.store.pending()) == []
+    complete(s3, upload, part)
+    assert s3.get_object(**KEY)["Body"].read() == b"hello"
+
+
+def test_a_part_that_cannot_be_kept_leaves_nothing(cloud, s3, upload):
+    cloud.store.fail_next = True
+    assert refused(s3.upload_part, **upload, PartNumber=1, Body=b"x") == ("ServiceUnavailable", 503)
+    wrong = {"ContentMD5": "CY9rzUYh03PK3k6DJie09g=="}
+    assert refused(s3.upload_part, **upload, PartNumber=1, Body=b"x", **wrong) == ("BadDigest", 400)
+    assert "Parts" not in s3.list_parts(**upload)
 
 
 def test_big_files_by_the_usual_way(s3, tmp_path):

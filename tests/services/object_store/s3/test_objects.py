@@ -85,6 +85,16 @@ def test_tags(s3):
     assert s3.get_object(**KEY)["Body"].read() == b"0123456789"
 
 
+def test_one_of_many_that_cannot_go(s3, owner):
+    s3.create_bucket(Bucket="older")
+    owner.post(f"/object-store/v1/AUTH_{owner.project_id}/shop", headers={"X-History-Location": "older"})
+    s3.delete_bucket(Bucket="older")
+    done = s3.delete_objects(Bucket="shop", Delete={"Objects": [{"Key": "none"}, {"Key": "o"}]})
+    assert [item["Key"] for item in done["Deleted"]] == ["none"]
+    assert [(item["Key"], item["Code"]) for item in done["Errors"]] == [("o", "PreconditionFailed")]
+    assert keys(s3.list_objects_v2(Bucket="shop")) == ["o"]
+
+
 def test_deleting_many(s3):
     for number in range(5):
         s3.put_object(Bucket="shop", Key=f"<{number}>&", Body=b"x")

@@ -68,7 +68,7 @@ class S3Error(ApiError):
 
 
 def refusal(call: Call, error: ApiError) -> Reply:
-    code, status = _translated(error)
+    code, status = code_and_status(error)
     body = document(
         "Error",
         [("Code", code), ("Message", error.message), ("Resource", call.asked.path), ("RequestId", call.request_id)],
@@ -78,7 +78,7 @@ def refusal(call: Call, error: ApiError) -> Reply:
     return Reply(status, body, headers=headers, content_type="application/xml")
 
 
-def _translated(error: ApiError) -> tuple[str, int]:
+def code_and_status(error: ApiError) -> tuple[str, int]:
     if isinstance(error, S3Error):
         return error.kind, error.status
     if error.kind in _STATUS:

@@ -17,7 +17,7 @@ from altostratus.services.object_store.logic.contents import Contents
 from altostratus.services.object_store.logic.times import http_date
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 from altostratus.services.object_store.s3.bodies import PREFIX, read_xml
-from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.errors import S3Error, code_and_status
 from altostratus.services.object_store.s3.listings import etag_of
 from altostratus.services.object_store.s3.shapes import checked_tags, quoted
 from altostratus.services.object_store.s3.visits import container_for, no_such_key, visit_of
@@ -25,6 +25,7 @@ from altostratus.services.object_store.s3.writing import META, found
 from altostratus.services.object_store.s3.xml import Member, children, document, text_of
 
 _MOST_DELETES = 1000
+_AT_ONCE = 100
 _INSTEAD = ("content-type", "content-language", "expires", "cache-control", "content-disposition", "content-encoding")
 
 
@@ -98,21 +99,26 @@ def delete_many(call: Call) -> Reply:
     keys = [text_of(item, "Key") for item in children(asked, "Object")]
     if not 0 < len(keys) <= _MOST_DELETES:
         raise S3Error("MalformedXML", f"One request deletes 1 to {_MOST_DELETES} objects, not {len(keys)}.")
-    quiet, results = text_of(asked, "Quiet") == "true", []
-    for key in keys:
-        result = _delete_one(call, container, key)
-        if result[0] == "Error" or not quiet:
-            results.append(result)
+    done = [one for start in range(0, len(keys), _AT_ONCE) for one in _delete(call, container, keys[start:][:_AT_ONCE])]
     call.cloud.bus.wake(WASTE)
-    return Reply(200, document("DeleteResult", results))
+    quiet = text_of(asked, "Quiet") == "true"
+    return Reply(200, document("DeleteResult", [one for one in done if one[0] == "Error" or not quiet]))
 
 
-def _delete_one(call: Call, container: Row[Any], key: str) -> Member:
+def _delete(call: Call, container: Row[Any], keys: list[str]) -> list[Member]:
+    """All of them in one transaction; if one cannot go, each in its own."""
+
+    def remove(tx: Tx) -> None:
+        for key in keys:
+            _remove(container, key, tx)
+
     try:
-        writes_of(call).run(functools.partial(_remove, container, key))
+        writes_of(call).run(remove)
     except ApiError as error:
-        return ("Error", [("Key", key), ("Code", error.kind), ("Message", error.message)])
-    return ("Deleted", [("Key", key)])
+        if len(keys) == 1:
+            return [("Error", [("Key", keys[0]), ("Code", code_and_status(error)[0]), ("Message", error.message)])]
+        return [one for key in keys for one in _delete(call, container, [key])]
+    return [("Deleted", [("Key", key)]) for key in keys]
 
 
 # tags
