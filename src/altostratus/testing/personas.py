@@ -15,6 +15,7 @@ _ROLES = {
     "member": frozenset({"member", "reader"}),
     "reader": frozenset({"reader"}),
     "service": frozenset({"service"}),
+    "reseller": frozenset({"ResellerAdmin"}),
     "nobody": frozenset[str](),
 }
 

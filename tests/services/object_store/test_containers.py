@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from .conftest import Swift
+
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
@@ -180,5 +182,16 @@ def test_info_and_health(cloud):
 
 
 def test_quotas_of_an_account_are_set_by_reseller_admins_under_both_names(swift, cloud):
+    reseller = Swift(cloud, "reseller", "member")
     for name in ("X_Account_Quota_Count", "X_Account_Meta_Quota_Bytes", "X_Remove_Account_Quota_Bytes"):
         assert swift("POST", "", **{name: "1"}).status == 403
+    assert reseller("POST", "", X_Account_Quota_Count="many").status == 400
+    assert reseller("POST", "", X_Account_Quota_Count="1", X_Account_Quota_Bytes="2").status == 204
+    assert swift("HEAD", "").headers["x-account-quota-bytes"] == "2"
+    assert swift("HEAD", "").headers["x-account-meta-quota-bytes"] == "2"
+    swift.put("c")
+    assert swift("PUT", "c/o", b"123").status == 413
+    swift.put("c/o", b"12")
+    assert swift("PUT", "c/p").status == 413
+    reseller("POST", "", X_Remove_Account_Quota_Count="x", X_Account_Meta_Quota_Bytes="")
+    swift.put("c/p", b"12345")

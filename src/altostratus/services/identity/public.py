@@ -9,6 +9,7 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
 from altostratus.services.identity.logic import assignments, explaining
 from altostratus.services.identity.logic import bootstrap as logic
+from altostratus.services.identity.logic.bootstrap import ensure_role
 from altostratus.services.identity.logic.catalog import register_catalog
 from altostratus.services.identity.logic.explaining import HeldRole, held_roles
 from altostratus.services.identity.logic.token_state import VoidTokenError
@@ -32,6 +33,7 @@ __all__ = [
     "add_keys",
     "bootstrap",
     "domains_named",
+    "ensure_role",
     "find_access_key",
     "find_project",
     "find_user",

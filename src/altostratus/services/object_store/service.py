@@ -9,6 +9,7 @@ from altostratus.services.object_store.api.info import Crossdomain, Health, Info
 from altostratus.services.object_store.api.objects import ObjectOf
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import envelope
+from altostratus.services.object_store.logic.access import ensure_reseller_admin
 from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
 from altostratus.services.object_store.reconcilers.orphans import REMOVE_ORPHANS
 from altostratus.services.object_store.reconcilers.waste import REMOVE_WASTE
@@ -27,5 +28,6 @@ SERVICE = Service(
     resources=(Info, Health, Crossdomain, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
     options=(ObjectStoreOptions,),
     edge=Edge,
+    seeds=(ensure_reseller_admin,),
     reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS),
 )

@@ -30,7 +30,7 @@ def bootstrap(cloud: Cloud, tx: Tx, *, secrets: dict[str, Callable[[], str]], ba
     secrets: for each user (admin, demo) a function that gives the hash of the password; asked only for users
     that have to be made.
     """
-    roles = {name: _ensure_role(tx, name) for name in ROLES}
+    roles = {name: ensure_role(tx, name) for name in ROLES}
     for prior, implied in IMPLICATIONS:
         if tx.find(ImpliedRole, roles[prior], roles[implied]) is None:
             tx.insert(ImpliedRole, prior_role_id=roles[prior], implied_role_id=roles[implied])
@@ -50,7 +50,8 @@ def bootstrap(cloud: Cloud, tx: Tx, *, secrets: dict[str, Callable[[], str]], ba
     void_cached_tokens(tx, cloud)
 
 
-def _ensure_role(tx: Tx, name: str) -> str:
+def ensure_role(tx: Tx, name: str) -> str:
+    """The id of the role of no domain with this name, made if it is missing."""
     role = table_of(Role).c
     found = tx.scalar(select(role.id).where(role.name == name, role.domain_id.is_(None)))
     if found is not None:

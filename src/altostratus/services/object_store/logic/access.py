@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from altostratus.kernel.auth import Context
+from altostratus.kernel.cloud import Cloud
+from altostratus.kernel.db import Tx
 from altostratus.kernel.errors import BadRequest
+from altostratus.services.identity import public as identity
 
 OWNER_ROLES = frozenset({"admin", "manager", "member", "swiftoperator", "service"})
 RESELLER_ADMIN = "ResellerAdmin"
@@ -32,6 +35,11 @@ def account_of(project_id: str) -> str:
 def project_of(account: str) -> str | None:
     """The project of an account's name, or None for a name that is none."""
     return account.removeprefix(_PREFIX) if account.startswith(_PREFIX) and account != _PREFIX else None
+
+
+def ensure_reseller_admin(tx: Tx, _cloud: Cloud) -> None:
+    """At every start: the role is there, so that it can be given."""
+    identity.ensure_role(tx, RESELLER_ADMIN)
 
 
 def is_reseller_admin(visitor: Visitor) -> bool:
