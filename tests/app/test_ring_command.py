@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from altostratus.app import object_disks
+from altostratus.app.options import CloudOptions, Paths
 from altostratus.cli.ring import app
 from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
 
@@ -100,6 +101,14 @@ def test_quarantine_is_told(place, alto):
     assert "1 damaged" in alto("audit").stderr
     assert "1 in quarantine" in alto("show").stdout
     assert "0 damaged" in alto("audit").stderr
+    shutil.rmtree(place / "c")
+    quarantine, dead = object_disks.disk_troubles(Paths(place / "state"), CloudOptions())
+    assert f"1 damaged copies lie in {place / 'a'}" in quarantine and f"{place / 'c'} does not work" in dead
+
+
+def test_no_trouble_without_a_ring(place):
+    assert object_disks.disk_troubles(Paths(place / "state"), CloudOptions()) == []
+    assert not (place / "state").exists()
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,21 @@ def _disk_view(device: Device, held: int, expected: float) -> dict[str, Any]:
     return shown
 
 
-def quarantined(paths: Paths) -> list[str]:
-    """Damaged copies that were set aside; none where nobody may look."""
-    try:
-        store = EmbeddedStore(paths.objects)
-        return [f"{disk.path}/quarantine/{name}" for disk in store.all_disks() for name in disk.quarantined()]
-    except (OSError, RingError):
+def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
+    """Sentences about disks that do not work and copies that were set aside; none where there is no ring yet."""
+    if options.objects != "embedded" or not (paths.objects / "ring.json").exists():
         return []
+    found = []
+    for disk in EmbeddedStore(paths.objects).all_disks():
+        try:
+            disk.room()
+            damaged = len(disk.quarantined())
+        except OSError as error:
+            found.append(f"{disk.path} does not work: {error.strerror}")
+            continue
+        if damaged:
+            found.append(f"{damaged} damaged copies lie in {disk.path}/quarantine; delete them when nobody needs them")
+    return found
 
 
 def _replicate(cloud: "Cloud") -> None:

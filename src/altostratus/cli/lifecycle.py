@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from altostratus.app.files import prepare_directories
+from altostratus.app.object_disks import disk_troubles
 from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.privileges import in_user_namespace
 from altostratus.cli.api_client import ClientError
@@ -247,6 +248,8 @@ def status() -> None:
     out.print(shown)
     for problem in policy_problems(paths):
         say(f"[yellow]policy:[/yellow] {problem}. Older rules stay in force until this is mended.")
+    for trouble in disk_troubles(paths, options):
+        say(f"[yellow]objects:[/yellow] {trouble}. See: alto ring show")
 
 
 def _memory_mib(pid: int) -> str:
