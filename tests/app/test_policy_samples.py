@@ -11,7 +11,10 @@ import pytest
 from altostratus.app.service_list import ALL_SERVICES
 
 
-@pytest.mark.parametrize("service", ALL_SERVICES, ids=lambda service: service.type)
+WITH_RULES = [service for service in ALL_SERVICES if service.declared_rules()]
+
+
+@pytest.mark.parametrize("service", WITH_RULES, ids=lambda service: service.type)
 def test_every_rule_is_registered(service):
     (entry,) = entry_points(group="oslo.policy.policies", name=service.policy_namespace)
     assert {rule.name for rule in service.declared_rules()} <= {rule.name for rule in entry.load()()}

@@ -10,6 +10,7 @@ from typing import Any
 from altostratus.app import migrate
 from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
+from altostratus.app.drivers import create_object_store
 from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
 from altostratus.app.object_disks import DISK_UPKEEP
@@ -20,6 +21,7 @@ from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
+from altostratus.contracts.object_store import ObjectStore
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.kernel import log
@@ -30,6 +32,7 @@ from altostratus.kernel.http import build_app
 from altostratus.kernel.policy_files import PolicyFileError
 from altostratus.kernel.reconcilers import Reconciler, ReconcilerPool
 from altostratus.services.identity import public as identity
+from altostratus.services.object_store.public import settle_leftovers
 
 _log = log.get("control")
 _KEEP_S = 30 * 86400.0
@@ -90,6 +93,7 @@ def add_parts(cloud: Cloud, paths: Paths) -> None:
     cloud.add_part(ImageStore, FileImageStore(str(paths.images)))  # type: ignore[type-abstract]
     cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
     cloud.add_part(StagingArea, StagingArea(directory=str(paths.image_staging)))
+    cloud.add_part(ObjectStore, create_object_store(cloud[CloudOptions], paths))  # type: ignore[type-abstract]
     cloud.authenticator = identity.TokenAuthenticator(cloud, paths.fernet_keys)
 
 
@@ -112,6 +116,7 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     """Threads: the agents' socket, job workers, events, reconcilers."""
     link.listen_unix(paths.host_socket)
     cloud.jobs.take_over()
+    settle_leftovers(cloud)
     cloud.jobs.start_workers()
     cloud.events.start()
     own = [one for service in cloud.all_services() for one in service.reconcilers]
