@@ -85,6 +85,7 @@ def delete_one(call: Call, account: str, path: str) -> None:
             found = containers.find(tx, account, container_name)
             if found is None:
                 raise not_found("container", container_name)
+            objects.drop_expired(tx, found)
             containers.delete(tx, found)
 
         writes_of(call).run(remove_container)

@@ -26,7 +26,7 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
+from altostratus.services.object_store.logic import access, containers, listing, metadata, objects, quotas
 from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
@@ -165,6 +165,7 @@ def delete_container(call: Call) -> Reply:
         row = containers.find(tx, place.account, place.container)
         if row is None:
             raise not_found("container", place.container)
+        objects.drop_expired(tx, row)
         containers.delete(tx, row)
     return finished(Reply(204))
 

@@ -59,6 +59,14 @@ def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
     return True
 
 
+def drop_expired(tx: Tx, container: Row[Any]) -> None:
+    """What is gone for clients already must not keep its container; some hundred rows at most, the rest has time."""
+    item = table_of(StoredObject)
+    due = (item.c.container_id == container.id, item.c.expires_at <= int(clock.unix()))
+    for row in tx.rows(select(item).where(*due).limit(500)):
+        delete(tx, container, row)
+
+
 def _delete_version(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
     before = versions.newest(tx, container, row.name)
     if before is not None:
