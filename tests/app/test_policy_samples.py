@@ -10,7 +10,6 @@ import pytest
 
 from altostratus.app.service_list import ALL_SERVICES
 
-
 WITH_RULES = [service for service in ALL_SERVICES if service.declared_rules()]
 
 

@@ -36,9 +36,9 @@ class WholeCloud(IdentityCloud):
             (directory / "store").mkdir()
             agents["compute"].store = FakeImageStore(directory=str(directory / "store"))
             cloud.add_part(ImageStore, agents["compute"].store)
-            cloud.add_part(DiskInspector, HeaderInspector())
+            cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
             cloud.add_part(StagingArea, StagingArea(directory=str(directory)))
-            cloud.add_part(HostCalls, Asked(agents["compute"].driver))
+            cloud.add_part(HostCalls, Asked(agents["compute"].driver))  # type: ignore[type-abstract]
             with cloud.db.write() as tx:
                 public.bootstrap(
                     cloud, tx, admin_password=ADMIN_PASSWORD, demo_password=DEMO_PASSWORD, base_url="http://cloud"

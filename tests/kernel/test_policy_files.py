@@ -172,7 +172,7 @@ def test_whatever_stands_in_a_file_is_read_or_refused_with_its_place(text):
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "toys.json"
         path.write_text(json.dumps({"toy:make": text}))
-        policy, problems = None, ()
+        policy, problems = None, tuple[str, ...]()
         try:
             policy = Policy(RULES, [path])
         except PolicyFileError as error:

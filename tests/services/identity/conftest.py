@@ -21,10 +21,14 @@ DEMO_PASSWORD = "demo-password"
 
 
 class IdentityCloud(TestCloud):
-    """`TestCloud` with short ways to what nearly every identity test does."""
+    """`TestCloud` with short ways to what nearly every identity test does.
+
+    Fixtures keep ids of what they made in `known`.
+    """
 
     def __init__(self, directory: Path, *, sections: Iterable[Section] = (), **options: Any) -> None:
         self._clients: dict[str, Client] = {}
+        self.known: dict[str, str] = {}
         super().__init__(
             directory,
             services=(SERVICE,),
@@ -68,7 +72,7 @@ class IdentityCloud(TestCloud):
         made: dict[str, Any] = answer.json[one]
         return made
 
-    def make_user(self, name: str = "john", password: str = "secret", **members: Any) -> dict[str, Any]:
+    def make_user(self, name: str = "john", password: str | None = "secret", **members: Any) -> dict[str, Any]:
         return self.make("users", "user", name=name, password=password, **members)
 
     def role_id(self, name: str) -> str:

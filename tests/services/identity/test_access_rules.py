@@ -67,7 +67,7 @@ def test_rules_are_made_with_a_credential_and_shown(owner):
 
 def test_a_credential_without_rules_shows_none_and_may_everything(owner):
     for name, rules in (("a", []), ("b", None)):
-        body = {"name": name} | ({"access_rules": rules} if rules is not None else {})
+        body: dict[str, object] = {"name": name} if rules is None else {"name": name, "access_rules": rules}
         credential = owner.client.post(owner.credentials, {"application_credential": body}).json[
             "application_credential"
         ]

@@ -129,7 +129,7 @@ def test_a_domain_admin_gives_no_role_with_power_over_other_domains(cloud, world
     cloud.make("roles", "role", name="itsec")
     cloud.make("roles", "role", name="operator")
     boss = world.person("admin", "domain")
-    given = {}
+    given: dict[str, list[int]] = {}
     for place in (f"projects/{world.near}", f"domains/{world.own}"):
         for name in ("admin", "service", "itsec", "manager", "operator"):
             path = f"{BASE}/{place}/users/{world.here}/roles/{cloud.role_id(name)}"

@@ -22,7 +22,7 @@ def calls():
 
 def ours():
     """Methods by path, names of places left out; what can be got can be asked for by HEAD."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for op in SERVICE.operations():
         path = _PLACE.sub("{}", (op.resource.path or "") + op.path)
         found.setdefault(path, set()).update({op.method, "HEAD"} if op.method == "GET" else {op.method})

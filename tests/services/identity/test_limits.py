@@ -81,9 +81,9 @@ def test_a_domain_named_as_a_project_gets_a_domains_limit(cloud, service):
 def strict(tmp_path, monkeypatch):
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     with IdentityCloud(tmp_path, enforcement_model="strict_two_level") as made:
-        made.service = made.admin.get(f"{BASE}/services").json["services"][0]["id"]
-        made.demo = made.admin.get(f"{BASE}/projects?name=demo").json["projects"][0]["id"]
-        register(made, made.service)
+        made.known["service"] = made.admin.get(f"{BASE}/services").json["services"][0]["id"]
+        made.known["demo"] = made.admin.get(f"{BASE}/projects?name=demo").json["projects"][0]["id"]
+        register(made, made.known["service"])
         yield made
 
 
@@ -92,23 +92,23 @@ def test_the_strict_model_says_its_name(strict):
 
 
 def test_a_project_gets_no_more_than_its_domain(strict):
-    refused = limit(strict, strict.service, project_id=strict.demo, resource_limit=6)
+    refused = limit(strict, strict.known["service"], project_id=strict.known["demo"], resource_limit=6)
     assert refused.status == 403 and "Its domain default has 5" in refused.text
-    assert limit(strict, strict.service, project_id=strict.demo, resource_limit=-1).status == 403
-    made = limit(strict, strict.service, project_id=strict.demo, resource_limit=5).json["limits"][0]
+    assert limit(strict, strict.known["service"], project_id=strict.known["demo"], resource_limit=-1).status == 403
+    made = limit(strict, strict.known["service"], project_id=strict.known["demo"], resource_limit=5).json["limits"][0]
     path = f"{LIMITS}/{made['id']}"
     assert strict.admin.patch(path, {"limit": {"resource_limit": 6}}).status == 403
-    assert limit(strict, strict.service, domain_id="default", resource_limit=6).status == 201
+    assert limit(strict, strict.known["service"], domain_id="default", resource_limit=6).status == 201
     assert strict.admin.patch(path, {"limit": {"resource_limit": 6}}).status == 200
     assert strict.admin.patch(path, {"limit": {"resource_limit": 7}}).status == 403
     assert strict.admin.get(path).json["limit"]["resource_limit"] == 6
 
 
 def test_a_domain_gets_no_less_than_its_projects(strict):
-    limit(strict, strict.service, project_id=strict.demo, resource_limit=4)
-    refused = limit(strict, strict.service, domain_id="default", resource_limit=3)
-    assert refused.status == 403 and f"Project {strict.demo} in it has 4" in refused.text
-    made = limit(strict, strict.service, domain_id="default", resource_limit=4)
+    limit(strict, strict.known["service"], project_id=strict.known["demo"], resource_limit=4)
+    refused = limit(strict, strict.known["service"], domain_id="default", resource_limit=3)
+    assert refused.status == 403 and f"Project {strict.known['demo']} in it has 4" in refused.text
+    made = limit(strict, strict.known["service"], domain_id="default", resource_limit=4)
     assert made.status == 201
     path = f"{LIMITS}/{made.json['limits'][0]['id']}"
     assert strict.admin.patch(path, {"limit": {"resource_limit": 3}}).status == 403
@@ -116,8 +116,8 @@ def test_a_domain_gets_no_less_than_its_projects(strict):
 
 
 def test_limits_of_one_request_are_seen_together(strict):
-    common = {"service_id": strict.service, "resource_name": "things"}
-    project_limit = {**common, "project_id": strict.demo, "resource_limit": 9}
+    common = {"service_id": strict.known["service"], "resource_name": "things"}
+    project_limit = {**common, "project_id": strict.known["demo"], "resource_limit": 9}
     domain_limit = {**common, "domain_id": "default", "resource_limit": 8}
     assert strict.admin.post(LIMITS, {"limits": [project_limit, domain_limit]}).status == 403
     assert strict.admin.get(LIMITS).json["limits"] == []

@@ -138,6 +138,7 @@ def test_no_token_is_made_longer_by_its_children(cloud):
     with clock.frozen(clock.unix()) as advance:
         token = cloud.token("demo", DEMO_PASSWORD)
         first = cloud.client(token).get(f"{BASE}/auth/tokens", headers={"X-Subject-Token": token})
+        auth: dict[str, object] = {}
         for _ in range(3):
             advance(1000)
             auth = {"identity": {"methods": ["token"], "token": {"id": token}}}

@@ -47,7 +47,7 @@ def guarded(tmp_path, hasher):
         domain = cloud.make("domains", "domain", name="closed")["id"]
         cloud.make_user("shut out", domain_id=domain)
         cloud.admin.patch(f"{BASE}/domains/{domain}", {"domain": {"enabled": False}})
-        cloud.closed = domain
+        cloud.known["closed"] = domain
         for _ in range(3):
             cloud.log_in("locked", "wrong")
         yield cloud
@@ -79,7 +79,7 @@ def test_names(guarded, hasher, name, password):
 
 def test_names_in_closed_and_missing_domains(guarded, hasher):
     known = observe(guarded, hasher, lambda: guarded.log_in("there", "wrong"))
-    for domain in (guarded.closed, "nothing"):
+    for domain in (guarded.known["closed"], "nothing"):
         assert observe(guarded, hasher, lambda: guarded.log_in("shut out", "secret", domain=domain)) == known  # noqa: B023
 
 

@@ -195,7 +195,7 @@ def test_a_token_of_the_trustee_is_as_good_as_a_password(cloud, people):
     for bad in ("", {}, {"id": 5}):
         broken = auth | {"scope": {"OS-TRUST:trust": bad}}
         assert cloud.client(None).post(TOKENS, {"auth": broken}).status == 400
-    both = auth | {"scope": auth["scope"] | project("work")}
+    both = auth | {"scope": {"OS-TRUST:trust": {"id": trust["id"]}, **project("work")}}
     assert cloud.client(None).post(TOKENS, {"auth": both}).status == 400
 
 

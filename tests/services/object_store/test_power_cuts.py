@@ -102,7 +102,11 @@ def place(tmp_path, request):
     for number in range(request.param):
         made = ring.add(made, str(root / str(number)), number, 100.0)
     store.change_ring(ring.rebalance(made)[0])
-    with TestCloud(tmp_path, services=(SERVICE,), prepare=lambda cloud: cloud.add_part(ObjectStore, store)) as cloud:
+
+    def prepare(cloud):
+        cloud.add_part(ObjectStore, store)
+
+    with TestCloud(tmp_path, services=(SERVICE,), prepare=prepare) as cloud:
         yield Place(cloud, root, request.param)
 
 

@@ -77,3 +77,10 @@ def test_without_its_keeper_nothing_is_lost(stack):
         refused = stack(method, "c/o", b"2")
         assert refused.status == 412 and b"old" in refused.content
     assert stack("GET", "c/o").content == b"1"
+
+
+def test_versions_of_the_same_moment_are_two(stack, monkeypatch):
+    monkeypatch.setattr("altostratus.kernel.clock.unix", lambda: 1_900_000_000.0)
+    for data in (b"1", b"22", b"333"):
+        stack.put("c/o", data)
+    assert [stack("GET", f"old/{name}").content for name in stack.names("old")] == [b"1", b"22"]

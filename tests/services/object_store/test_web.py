@@ -78,7 +78,7 @@ def test_error_pages(site, swift, anybody):
     for path in ("c/none", "c/none/", "c/b/"):
         got = anybody("GET", path)
         assert (got.status, got.content) == (404, b"lost"), path
-    assert got.headers["content-type"] == "text/html"
+        assert got.headers["content-type"] == "text/html", path
     swift("POST", "c", X_Container_Read="")
     for path in ("c", "c/", "c/index.html", "c/none"):
         got = anybody("GET", path)

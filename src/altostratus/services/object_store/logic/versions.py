@@ -18,6 +18,7 @@ from altostratus.services.object_store.models import StoredObject
 
 STACK, HISTORY = "x-versions-location", "x-history-location"
 MARKER_TYPE = "application/x-deleted;swift_versions_deleted=1"
+_STAMP_STEP_US = 10  # stamps have five decimals
 _EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
@@ -28,11 +29,11 @@ def keeps(settings: dict[str, Any]) -> bool:
 def archive(tx: Tx, container: Row[Any], row: Row[Any], held: int) -> None:
     """Another row for the same bytes, among the versions. Raises PreconditionFailed if their container is gone."""
     keeper = _keeper(tx, container)
-    name = _prefix(row.name) + stamp(row.modified_us)
-    values = {**row._mapping, "container_id": keeper.id, "name": name}
-    if tx.find(StoredObject, keeper.id, name) is None:
-        tx.insert(StoredObject, **values)
-        containers.count(tx, keeper, 1, held)
+    moment_us = row.modified_us
+    while tx.find(StoredObject, keeper.id, _prefix(row.name) + stamp(moment_us)) is not None:
+        moment_us += _STAMP_STEP_US  # a copy of a version that was put back
+    tx.insert(StoredObject, **{**row._mapping, "container_id": keeper.id, "name": _prefix(row.name) + stamp(moment_us)})
+    containers.count(tx, keeper, 1, held)
 
 
 def newest(tx: Tx, container: Row[Any], name: str) -> tuple[Row[Any], Row[Any]] | None:
