@@ -21,7 +21,8 @@ from altostratus.kernel.policy_eval import Evaluator
 from altostratus.kernel.policy_files import PolicyFileError, PolicyFiles
 
 _log = log.get("policy")
-_RELOAD_EVERY_S = 1.0
+# looking costs a few stat calls: often enough that the next command sees the change
+_RELOAD_EVERY_S = 0.05
 
 
 class Persona(NamedTuple):
