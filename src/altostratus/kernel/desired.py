@@ -170,6 +170,8 @@ class Desired:
         """A host says that it lives. The topic "hosts" is woken when anything about it is new."""
         moment, kinds = clock.now(), sorted(set(kinds))
         with self._db.write() as tx:
+            if tx.scalar(select(_counter.c.value)) is None:
+                self._revise(tx)  # revision 0 means "tell me all": where nothing was wanted yet nobody could wait
             known = tx.find(HostRow, host)
             if known is not None and known.kinds == kinds and known.facts == facts:
                 tx.update(HostRow, host, last_seen=moment)
