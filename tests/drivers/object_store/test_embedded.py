@@ -9,28 +9,20 @@ import shutil
 import pytest
 
 from altostratus.contracts.object_store import ObjectStoreError
-from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
+from altostratus.drivers.object_store.embedded import ring
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
+from tests.drivers.object_store.disks import make_disks, make_store
 
 
 @pytest.fixture
 def disks(tmp_path):
-    made = [tmp_path / f"disk{number}" for number in range(4)]
-    for directory in made:
-        directory.mkdir()
-    return made
+    return make_disks(tmp_path, 4)
 
 
 @pytest.fixture
 def store(tmp_path, disks):
-    """Three copies on four disks in three zones."""
-    store = EmbeddedStore(tmp_path / "objects")
-    made = ring.create(4, 3)
-    for number, path in enumerate(disks):
-        made = ring.add(made, str(path), number % 3, 100.0)
-    store.change_ring(ring.rebalance(made)[0])
-    return store
+    return make_store(tmp_path / "objects", disks)
 
 
 def put(store, data):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
+from tests.drivers.object_store.disks import make_disks, make_store
 
 WRITER = Path(__file__).with_name("killed_writer.py")
 ROUND_S = 1.0
@@ -37,20 +37,12 @@ print(set(store.blob_ids()) == {before.id}, list(store.pending()), b"".join(stor
 
 @pytest.fixture
 def disks(tmp_path):
-    made = [tmp_path / f"disk{number}" for number in range(3)]
-    for directory in made:
-        directory.mkdir()
-    return made
+    return make_disks(tmp_path, 3)
 
 
 @pytest.fixture
 def store(tmp_path, disks):
-    store = EmbeddedStore(tmp_path / "objects")
-    made = ring.create(4, 3)
-    for number, path in enumerate(disks):
-        made = ring.add(made, str(path), number, 100.0)
-    store.change_ring(ring.rebalance(made)[0])
-    return store
+    return make_store(tmp_path / "objects", disks)
 
 
 class Rows:
