@@ -38,7 +38,7 @@ def _target(call: Call) -> dict[str, Any]:
 def list_role_assignments(call: Call) -> Reply:
     question = _question(call)
     if question.effective:
-        looking.refresh_actors(call.cloud, question.user_id)
+        looking.refresh_actors(call.cloud, question)
     with call.cloud.db.read_in_turn() as call.tx:
         return _list(call, question)
 

@@ -23,6 +23,7 @@ from altostratus.services.identity.directory.contract import (
 )
 from altostratus.services.identity.directory.directories import Directories
 from altostratus.services.identity.logic import login, mirror
+from altostratus.services.identity.logic.assignment_lists import Question, leads_there
 from altostratus.services.identity.logic.login import LoginError
 from altostratus.services.identity.models import IdMapping, RoleAssignment, User
 
@@ -206,19 +207,19 @@ def refresh_members(cloud: Cloud, group_id: str) -> bool:
     return _keep(cloud, keep)
 
 
-def refresh_actors(cloud: Cloud, user_id: str | None) -> None:
-    """Before effective roles are listed: who is in the directories' groups that have roles, or which the user is in.
+def refresh_actors(cloud: Cloud, question: Question) -> None:
+    """Before effective roles are listed: who is in the directories' groups that the list is about, or which the user is in.
 
     Best effort: a list of the whole cloud does not fail because one directory is down.
     """
     assignment, mapping = table_of(RoleAssignment).c, table_of(IdMapping).c
-    granted = select(assignment.actor_id).where(assignment.actor_kind == "group")
+    granted = select(assignment.actor_id).where(assignment.actor_kind == "group", *leads_there(question))
     with cloud.db.read() as tx:
         groups = select(mapping.public_id).where(mapping.kind == "group", mapping.public_id.in_(granted))
-        group_ids = [] if user_id else tx.scalars(groups.limit(_MOST_GROUPS))
+        group_ids = [] if question.user_id else tx.scalars(groups.limit(_MOST_GROUPS))
     try:
-        if user_id:
-            refresh(cloud, "user", user_id)
+        if question.user_id:
+            refresh(cloud, "user", question.user_id)
         for group_id in group_ids:
             refresh_members(cloud, group_id)
     except Unavailable as error:

@@ -69,7 +69,7 @@ def _statement(question: Question) -> Select[Any]:
         column.actor_kind, column.actor_id, column.target_kind, column.target_id, column.role_id, column.inherited
     ).order_by(column.target_kind, column.target_id, column.actor_kind, column.actor_id, column.role_id)
     if question.effective:
-        return statement.where(*_leads_there(question))
+        return statement.where(*leads_there(question))
     exact = {"user": question.user_id, "group": question.group_id}
     for kind, actor_id in exact.items():
         if actor_id:
@@ -87,8 +87,8 @@ def _statement(question: Question) -> Select[Any]:
     return statement
 
 
-def _leads_there(question: Question) -> Iterator[ColumnElement[bool]]:
-    """What an assignment must be for its effects to be asked for; roles may still come by implication."""
+def leads_there(question: Question) -> Iterator[ColumnElement[bool]]:
+    """Conditions: what an assignment must be for its effects to be asked for; roles may still come by implication."""
     column = table_of(RoleAssignment).c
     if question.user_id:
         yield is_actor(question.user_id)
