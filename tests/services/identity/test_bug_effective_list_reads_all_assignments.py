@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`role_assignments?scope.project.id=...&effective` looked through every assignment of the cloud for groups of directories."""
+"""`role_assignments?scope.project.id=...&effective` read every assignment, for groups of directories."""
 
 import pytest
 from sqlalchemy import event

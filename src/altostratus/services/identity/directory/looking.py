@@ -208,7 +208,7 @@ def refresh_members(cloud: Cloud, group_id: str) -> bool:
 
 
 def refresh_actors(cloud: Cloud, question: Question) -> None:
-    """Before effective roles are listed: who is in the directories' groups that the list is about, or which the user is in.
+    """Before effective roles are listed: the members of the directories' groups in question, or the user's groups.
 
     Best effort: a list of the whole cloud does not fail because one directory is down.
     """
