@@ -6,7 +6,9 @@ with TestCloud(tmp_path, services=(network.SERVICE,)) as cloud:
     cloud.settle()      # jobs, agents and events until nothing is left to do
 """
 
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +21,7 @@ from altostratus.app.policy_files import PolicyOptions, PolicyPlaces
 from altostratus.contracts.host_api import Agent, Key, Report, Wanted
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
-from altostratus.kernel.db import counting_queries
+from altostratus.kernel.db import Db, Model, counting_queries
 from altostratus.kernel.http import build_app
 from altostratus.kernel.resource.service import Service
 from altostratus.testing.personas import PersonaAuthenticator, project_id, user_id
@@ -133,6 +135,19 @@ def _as_wsgiref_likes(app: Callable[..., Any]) -> Callable[..., Any]:
     return served
 
 
+@functools.cache
+def _empty_database(tables: int) -> bytes:
+    """The file of a database with this number of tables, all that there are: made once, copied for every cloud."""
+    with tempfile.TemporaryDirectory() as directory:
+        db = Db(f"sqlite:///{directory}/made.sqlite")
+        assert len(Model.metadata.tables) == tables
+        db.create_all()
+        with db.engine.connect() as conn:
+            conn.exec_driver_sql("VACUUM INTO ?", (f"{directory}/empty.sqlite",))
+        db.close()
+        return Path(directory, "empty.sqlite").read_bytes()
+
+
 class TestCloud:
     """See the module's text. `agents` maps agent names to agents; `facts` what they say of the host."""
 
@@ -148,13 +163,15 @@ class TestCloud:
         prepare: Callable[[Cloud], None] | None = None,
     ) -> None:
         self.directory = directory
+        database = directory / "test.sqlite"
+        if not database.exists():
+            database.write_bytes(_empty_database(len(Model.metadata.tables)))
         self.cloud = assemble(
             services,
-            database_url=f"sqlite:///{directory / 'test.sqlite'}",
+            database_url=f"sqlite:///{database}",
             settings=settings,
             policy_places=PolicyPlaces(directory / "policy", PolicyOptions(config_root="")),
         )
-        self.cloud.db.create_all()
         self.cloud.authenticator = PersonaAuthenticator()
         if prepare is not None:
             prepare(self.cloud)
