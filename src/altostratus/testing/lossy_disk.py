@@ -56,8 +56,9 @@ class LossyDisk:
         self._rebuild(ruins.stat().st_ino, self.root, names, contents)
         for node in self._nodes.values():
             _REAL["close"](node.handle)
-        for descriptor in self._descriptors:
-            _REAL["close"](descriptor)
+        for descriptor, number in self._descriptors.items():
+            if _is_open(descriptor, number):
+                _REAL["close"](descriptor)
         self._nodes, self._descriptors = {}, {}
         shutil.rmtree(ruins)
 
@@ -151,6 +152,14 @@ class LossyDisk:
             survivor = now if before == now or names() else before
             if survivor is not None:
                 self._rebuild(survivor, target / name, names, contents)
+
+
+def _is_open(descriptor: int, number: int) -> bool:
+    """Still, and not another file: what the dying code left open may have been closed by its garbage collection."""
+    try:
+        return os.fstat(descriptor).st_ino == number
+    except OSError:
+        return False
 
 
 def _live_bytes(node: _Node) -> bytes:

@@ -4,130 +4,155 @@
 Whatever was answered is there, whole; what was being done is done or undone; nothing leaks; counts agree.
 """
 
-import itertools
+import io
+import json
 import os
-import random
+import tarfile
 
 import pytest
 
-from altostratus.contracts.object_store import ObjectStore
-from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
-from altostratus.services.object_store.public import settle_leftovers
-from altostratus.services.object_store.reconcilers.orphans import remove_orphans
-from altostratus.services.object_store.reconcilers.waste import remove_waste
+from altostratus.kernel import clock
 from altostratus.services.object_store.service import SERVICE
 from altostratus.testing.cloud import TestCloud
-from altostratus.testing.lossy_disk import LossyDisk
-from altostratus.testing.power_cut import PowerCut, Tripper
 
 from .conftest import Swift
-from .counts import demand_sound
+from .power import Place, Story, cut_everywhere
 
-DICE = random.Random(7)
-NEVER, ALWAYS, PERHAPS = (lambda: False), (lambda: True), (lambda: DICE.random() < 0.5)
-LUCK = [(NEVER, NEVER), (ALWAYS, ALWAYS), (ALWAYS, NEVER), (NEVER, ALWAYS), (PERHAPS, PERHAPS)]
-NAMES = ["never", "process-killed", "names-only", "bytes-only", "by-chance"]
+BROKEN = "a large object without its segments"
 
 
-class Story:
-    """What a client does, and which contents an object may have after each of it; None: it is not there."""
+@pytest.fixture(params=[1, 3], ids=["one-disk", "three-disks"])
+def place(tmp_path, request):
+    with TestCloud(tmp_path, services=(SERVICE,)) as cloud:
+        place = Place(cloud, tmp_path / "disks", request.param)
+        Swift(cloud, "member")("PUT", "c")
+        yield place
 
-    def __init__(self, swift, number):
-        self.swift, self.number = swift, number
-        self.may_be = {}
 
+class SwiftStory(Story):
+    """Things are objects of the container `c`: (bytes, colour)."""
+
+    def __init__(self, cloud, number):
+        super().__init__()
+        self.swift, self.number = Swift(cloud, "member"), number
+
+    def path(self, name):
+        return f"c/{self.number}-{name}"
+
+    def find(self, thing):
+        answer = self.swift("GET", self.path(thing))
+        if answer.status == 409:
+            return BROKEN
+        return (answer.content, answer.headers.get("x-object-meta-colour")) if answer.status == 200 else None
+
+    def ask(self, method, name, body=None, query="", **headers):
+        answer = self.swift(method, self.path(name) + query, body, **headers)
+        assert answer.status < 300, answer.text
+        return answer
+
+    def put(self, name, data, **headers):
+        self.step(lambda: self.ask("PUT", name, data, **headers), **{name: (data, None)})
+
+    def delete(self, name):
+        self.step(lambda: self.ask("DELETE", name), **{name: None})
+
+
+class Uploads(SwiftStory):
     def run(self):
         data = [os.urandom(size) for size in (700, 300_000, 40)]
         self.put("new", data[0])
         self.put("new", data[1])
         self.put("other", data[2])
-        self("POST", "new", data[1], data[1], X_Object_Meta_Colour="red")
-        self("DELETE", "new", data[1], None)
+        self.step(lambda: self.ask("POST", "new", X_Object_Meta_Colour="red"), new=(data[1], "red"))
+        self.step(lambda: self.ask("PUT", "copy", X_Copy_From=self.path("new")), copy=(data[1], "red"))
+        self.delete("new")
+        self.put("other", b"")
+        self.step(lambda: self.ask("PUT", "other", X_Copy_From=self.path("copy")), other=(data[1], "red"))
 
-    def put(self, name, data):
-        self("PUT", name, self.may_be.get(name, {None}).copy().pop(), data, body=data)
 
-    def __call__(self, method, name, before, after, body=None, **headers):
-        self.may_be[name] = {before, after}
-        assert self.swift(method, f"c/{self.number}-{name}", body, **headers).status < 300
-        self.may_be[name] = {after}
+class LargeObjects(SwiftStory):
+    def run(self):
+        first, second = os.urandom(300), os.urandom(270_000)
+        self.put("one", first)
+        self.put("two", second)
+        segments = [{"path": f"/{self.path(name)}"} for name in ("one", "two", "one")]
+        self.step(lambda: self.manifest(segments), large=(first + second + first, None))
+        self.step(lambda: self.manifest(segments[:2]), large=(first + second, None))
+        gone = {"one": None, "two": None, "large": None}
+        self.step(lambda: self.ask("DELETE", "large", query="?multipart-manifest=delete"), [BROKEN], **gone)
+
+    def manifest(self, segments):
+        self.ask("PUT", "large", json.dumps(segments), "?multipart-manifest=put")
+
+
+class Many(SwiftStory):
+    def run(self):
+        data = {name: os.urandom(size) for name, size in (("a", 90), ("b", 40_000), ("c", 10))}
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for name, content in data.items():
+                member = tarfile.TarInfo(f"{self.number}-{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        unpack = lambda: self.swift("PUT", "c?extract-archive=tar", archive.getvalue())  # noqa: E731
+        self.step(unpack, **{name: (content, None) for name, content in data.items()})
+        paths = "\n".join(self.path(name) for name in data)
+        delete = lambda: self.swift("POST", "?bulk-delete", paths, Content_Type="text/plain")  # noqa: E731
+        assert "Number Deleted: 3" in self.step(delete, **dict.fromkeys(data)).text
+
+
+class Versions(SwiftStory):
+    """Besides the object: its older versions, newest first."""
+
+    def __init__(self, cloud, number):
+        super().__init__(cloud, number)
+        self.swift("PUT", "old")
+        self.swift("PUT", "c", X_Versions_Location="old")
+
+    def run(self):
+        one, two, three = ((os.urandom(size), None) for size in (80, 30_000, 7))
+        for now, older in ((one, ()), (two, (one,)), (three, (two, one))):
+            self.step(lambda now=now: self.ask("PUT", "o", now[0]), o=now, older=older)
+        for now, older in ((two, (one,)), (one, ()), (None, ())):
+            self.step(lambda: self.ask("DELETE", "o"), o=now, older=older)
+
+    def find(self, thing):
+        if thing != "older":
+            return super().find(thing)
+        name = f"{self.number}-o"
+        kept = self.swift.names("old", f"prefix={len(name):03x}{name}/&reverse=true")
+        return tuple((self.swift("GET", f"old/{version}").content, None) for version in kept)
+
+    def now(self, thing):
+        return super().now(thing) if thing in self.may_be else (() if thing == "older" else None)
+
+
+class Expiry(SwiftStory):
+    """A minute goes by in the middle. `moment` is what the clock shows."""
+
+    def __init__(self, cloud, number, moment):
+        super().__init__(cloud, number)
+        self.moment, self.ends = moment, moment[0] + 50
+
+    def run(self):
+        data = os.urandom(5000)
+        self.put("stays", data)
+        self.put("goes", data, X_Delete_After="50")
+        self.put("goes-too", b"", X_Delete_After="50")
+        self.moment[0] += 60
 
     def demand_kept(self):
-        for name, contents in self.may_be.items():
-            answer = self.swift("GET", f"c/{self.number}-{name}")
-            assert (answer.content if answer.status == 200 else None) in contents
+        if self.moment[0] >= self.ends:
+            self.may_be |= {"goes": [None], "goes-too": [None]}
+        super().demand_kept()
 
 
-class Place:
-    """A cloud whose disks lose what was not flushed."""
-
-    def __init__(self, cloud, root, disks):
-        self.cloud, self.root, self.disks = cloud, root, disks
-        self.start()
-
-    def start(self):
-        """As a process that begins: what an earlier one knew is forgotten."""
-        self.store = EmbeddedStore(self.root / "store")
-        self.cloud.cloud.add_part(ObjectStore, self.store)
-
-    def cut(self, at, story, luck):
-        """Whether the power was cut before the story's end."""
-        tripper = Tripper(at)
-        disk = LossyDisk(self.root, tripper)
-        tripper.watch_db(self.cloud.cloud.db)
-        cut = False
-        try:
-            with disk.installed():
-                self.start()
-                try:
-                    story.run()
-                    remove_waste(self.cloud.cloud)
-                finally:
-                    self.store._syncers.shutdown()  # its threads end with the process
-        except PowerCut:
-            cut = True
-        del self.cloud.cloud.db.write
-        disk.crash(*luck)
-        self.start()
-        return cut
+@pytest.mark.parametrize("kind", [Uploads, LargeObjects, Many, Versions])
+def test_nothing_answered_is_lost_and_nothing_leaks(place, kind):
+    cut_everywhere(place, lambda number: kind(place.cloud, number))
 
 
-@pytest.fixture(params=[1, 3], ids=["one-disk", "three-disks"])
-def place(tmp_path, request):
-    root = tmp_path / "disks"
-    for number in range(request.param):
-        (root / str(number)).mkdir(parents=True)
-    store = EmbeddedStore(root / "store")
-    made = ring.create(1, 3)
-    for number in range(request.param):
-        made = ring.add(made, str(root / str(number)), number, 100.0)
-    store.change_ring(ring.rebalance(made)[0])
-
-    def prepare(cloud):
-        cloud.add_part(ObjectStore, store)
-
-    with TestCloud(tmp_path, services=(SERVICE,), prepare=prepare) as cloud:
-        yield Place(cloud, root, request.param)
-
-
-@pytest.mark.parametrize("luck", LUCK, ids=NAMES)
-def test_nothing_answered_is_lost_and_nothing_leaks(place, luck):
-    swift = Swift(place.cloud, "member")
-    swift("PUT", "c")
-    stories = []
-    # the kinds of luck share the points of the long way among them
-    for at in itertools.count(1 + LUCK.index(luck), 5 if place.disks > 1 else 2):
-        story = Story(swift, at)
-        stories.append(story)
-        cut = place.cut(at, story, luck)
-        story.demand_kept()
-        settle_leftovers(place.cloud.cloud)
-        remove_waste(place.cloud.cloud)
-        remove_orphans(place.cloud.cloud, older_than_s=0)
-        story.demand_kept()
-        demand_sound(place.cloud.cloud, place.store)
-        if not cut:
-            break
-    for story in stories:
-        story.demand_kept()
-    assert at > 40, "every operation has several points"
+def test_expired_objects_do_not_come_back(place, monkeypatch):
+    moment = [clock.unix()]
+    monkeypatch.setattr(clock, "unix", lambda: moment[0])
+    cut_everywhere(place, lambda number: Expiry(place.cloud, number, moment))
