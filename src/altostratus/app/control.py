@@ -10,7 +10,7 @@ from typing import Any
 from altostratus.app import migrate
 from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
-from altostratus.app.drivers import create_object_store
+from altostratus.app.drivers import create_object_stores
 from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
 from altostratus.app.object_disks import DISK_UPKEEP
@@ -21,7 +21,7 @@ from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
-from altostratus.contracts.object_store import ObjectStore
+from altostratus.contracts.object_store import ObjectStore, StoragePolicies
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.kernel import log
@@ -93,7 +93,9 @@ def add_parts(cloud: Cloud, paths: Paths) -> None:
     cloud.add_part(ImageStore, FileImageStore(str(paths.images)))  # type: ignore[type-abstract]
     cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
     cloud.add_part(StagingArea, StagingArea(directory=str(paths.image_staging)))
-    cloud.add_part(ObjectStore, create_object_store(cloud[CloudOptions], paths))  # type: ignore[type-abstract]
+    stores = create_object_stores(cloud[CloudOptions], paths)
+    cloud.add_part(ObjectStore, stores)  # type: ignore[type-abstract]
+    cloud.add_part(StoragePolicies, stores)  # type: ignore[type-abstract]
     cloud.authenticator = identity.TokenAuthenticator(cloud, paths.fernet_keys)
 
 

@@ -18,6 +18,7 @@ from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
 from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
 from altostratus.drivers.object_store.embedded import EmbeddedStore
 from altostratus.drivers.object_store.fake import FakeObjectStore
+from altostratus.drivers.object_store.policies import PolicyStores
 from altostratus.drivers.volume.fake import FakeVolumeDriver
 from altostratus.drivers.volume.file import FileVolumeDriver
 
@@ -64,8 +65,13 @@ def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDri
     return [FileVolumeDriver(str(paths.volumes), "file", owner=guest_identity(options))]
 
 
-def create_object_store(options: CloudOptions, paths: Paths) -> ObjectStore:
-    return FakeObjectStore() if options.objects == "fake" else EmbeddedStore(paths.objects)
+def create_object_stores(options: CloudOptions, paths: Paths) -> PolicyStores:
+    """One for each storage policy, and all of them as one."""
+
+    def open_store(policy: int) -> ObjectStore:
+        return FakeObjectStore() if options.objects == "fake" else EmbeddedStore(paths.object_rings(policy))
+
+    return PolicyStores(paths.object_policies, open_store)
 
 
 def create_agents(options: CloudOptions, paths: Paths, host: str, api: HostApi) -> dict[str, Agent]:

@@ -46,6 +46,7 @@ class Paths:
         self.images = state_dir / "images"
         self.image_staging = state_dir / "staging"
         self.objects = state_dir / "objects"
+        self.object_policies = state_dir / "objects" / "policies.json"
         self.volumes = state_dir / "volumes"
         self.servers = state_dir / "servers"
         self.image_cache = state_dir / "cache"
@@ -59,6 +60,10 @@ class Paths:
     def tag(self) -> str:
         """Six characters that name this cloud's namespaces: different for every state directory."""
         return hashlib.sha256(str(self.state).encode()).hexdigest()[:6]
+
+    def object_rings(self, policy: int) -> Path:
+        """Where the ring of a storage policy lies."""
+        return self.objects / f"policy-{policy}" if policy else self.objects
 
     def database_url(self, options: CloudOptions) -> str:
         return options.database or f"sqlite:///{self.database}"

@@ -76,3 +76,36 @@ class ObjectStore(Protocol):
 
     def age_s(self, blob_id: str) -> float | None:
         """Seconds since the (youngest) copy was written; None: there is none."""
+
+
+class StoragePolicy(msgspec.Struct, frozen=True):
+    """A way of keeping blobs that containers choose by its name: a ring or a pool of its own.
+
+    An index is never used again: rows and ids of blobs name it.
+    """
+
+    index: int
+    name: str
+    aliases: tuple[str, ...] = ()
+    default: bool = False
+    deprecated: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+# what there is where nobody made others
+FIRST_POLICY = StoragePolicy(0, "Policy-0", default=True)
+
+
+class StoragePolicies(Protocol):
+    """Several stores as one. Only a write says which: afterwards a blob's id does, everywhere in `ObjectStore`."""
+
+    def policies(self) -> tuple[StoragePolicy, ...]:
+        """In order of their indexes; exactly one is the default."""
+
+    def write_to(
+        self, policy: int, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None
+    ) -> Blob:
+        """`ObjectStore.write` to the store of this policy. Raises ObjectStoreError (broken) if there is none."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`EmbeddedStore`: objects in files on the disks of this machine, in as many copies as the ring says."""
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
+from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import ids, log
 
 from . import ring as rings
@@ -78,29 +78,13 @@ class EmbeddedStore:
 
     def change_ring(self, ring: Ring) -> None:
         """Put another ring in the place of the present one, whole or not at all."""
-        draft = f"{self._ring_file}.new"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(descriptor, rings.dump(ring))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(draft, self._ring_file)
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        whole_file.replace(self._ring_file, rings.dump(ring))
 
     def alter_ring(self, change: Callable[[Ring], Ring]) -> Ring:
         """What `change` makes of the present ring; nobody else alters it meanwhile. Raises what `change` raises."""
-        descriptor = os.open(f"{self._ring_file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with whole_file.locked(self._ring_file):
             after = change(self.ring)
             self.change_ring(after)
-        finally:
-            os.close(descriptor)
         return after
 
     def disks(self, blob_id: str) -> tuple[list[Disk], list[Disk]]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from altostratus.kernel.db import Row, table_of
+from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Forbidden, MethodNotAllowed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk
+from altostratus.services.object_store.api import bulk, policies
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import Place, demand_owner, finished, place_of, visitor_of
@@ -22,20 +22,19 @@ from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import iso, now_us, stamp
 from altostratus.services.object_store.models import Account, Container
 
-_POLICY = "policy-0"
 _QUOTAS = (quotas.BYTES, quotas.COUNT)
 
 
-def _account_headers(row: Row[Any] | None, visitor: Visitor, account: str) -> dict[str, str]:
+def _account_headers(call: Call, tx: Tx, row: Row[Any] | None, visitor: Visitor) -> dict[str, str]:
     """An account that nothing was written to yet looks like an empty one. Keys are for the owner's eyes."""
     if row is None:
         count, objects, size, created, meta = 0, 0, 0, now_us(), {}
     else:
         count, objects, size = row.container_count, row.object_count, row.bytes_used
         created, meta = row.created_us, row.meta
-    if not access.is_owner(visitor, account):
+    if not access.is_owner(visitor, call.params["account"]):
         meta = {name: value for name, value in meta.items() if name not in KEY_NAMES}
-    shown = {
+    return {
         "X-Account-Container-Count": str(count),
         "X-Account-Object-Count": str(objects),
         "X-Account-Bytes-Used": str(size),
@@ -44,13 +43,17 @@ def _account_headers(row: Row[Any] | None, visitor: Visitor, account: str) -> di
         "Accept-Ranges": "bytes",
         **metadata.shown(meta, "ACCOUNT"),
         **{f"X-Account-{name.title()}": meta[name] for name in _QUOTAS if name in meta},
+        **_counts_by_policy(call, tx, row),
     }
-    if count:
-        shown |= {
-            f"X-Account-Storage-Policy-{_POLICY.title()}-Container-Count": str(count),
-            f"X-Account-Storage-Policy-{_POLICY.title()}-Object-Count": str(objects),
-            f"X-Account-Storage-Policy-{_POLICY.title()}-Bytes-Used": str(size),
-        }
+
+
+def _counts_by_policy(call: Call, tx: Tx, row: Row[Any] | None) -> dict[str, str]:
+    """Of the policies that the account has used."""
+    shown: dict[str, str] = {}
+    names = policies.names_by_index(call.cloud)
+    for policy, counts in containers.counts_by_policy(tx, row).items() if row is not None else ():
+        for what, count in zip(("Container-Count", "Object-Count", "Bytes-Used"), counts, strict=True):
+            shown[f"X-Account-Storage-Policy-{names[policy]}-{what}"] = str(count)
     return shown
 
 
@@ -65,29 +68,27 @@ def head_account(call: Call) -> Reply:
     place = place_of(call)
     visitor = _reader(call, place)
     with call.cloud.db.read() as tx:
-        row = tx.find(Account, place.account)
-    return finished(
-        Reply(204, headers=_account_headers(row, visitor, place.account), content_type="text/plain; charset=utf-8")
-    )
+        headers = _account_headers(call, tx, tx.find(Account, place.account), visitor)
+    return finished(Reply(204, headers=headers, content_type="text/plain; charset=utf-8"))
 
 
 def list_containers(call: Call) -> Reply:
     place = place_of(call)
     visitor = _reader(call, place)
     wanted, form = wanted_of(call), format_of(call)
-    table = table_of(Container)
+    table, names = table_of(Container), policies.names_by_index(call.cloud)
     with call.cloud.db.read_in_turn() as tx:
-        row = tx.find(Account, place.account)
+        headers = _account_headers(call, tx, tx.find(Account, place.account), visitor)
         found = listing.page(tx, select(table).where(table.c.account == place.account), table, wanted)
     items = [
         {"subdir": str(item)} if isinstance(item, listing.Subdir) else
         {
             "name": item.name, "count": item.object_count, "bytes": item.bytes_used,
-            "last_modified": iso(item.modified_us),
+            "last_modified": iso(item.modified_us), "storage_policy": names[item.policy],
         }
         for item in found
     ]  # fmt: skip
-    return finished(listing_reply("account", place.account, items, form, _account_headers(row, visitor, place.account)))
+    return finished(listing_reply("account", place.account, items, form, headers))
 
 
 def post_account(call: Call) -> Reply:

@@ -76,27 +76,39 @@ def delete_with_segments(call: Call, place: Place) -> Reply:
 
 def delete_one(call: Call, account: str, path: str) -> None:
     """Raises what a DELETE of the path would answer."""
-    container_name, _, name = path.strip().lstrip("/").partition("/")
-    place = Place(account, container_name, name)
-    if not name:
-        demand_owner(call, place)
+    container, _, name = path.strip().lstrip("/").partition("/")
+    delete_at(call, Place(account, container, name))
 
-        def remove_container(tx: Tx) -> None:
-            found = containers.find(tx, account, container_name)
-            if found is None:
-                raise not_found("container", container_name)
-            objects.drop_expired(tx, found)
-            containers.delete(tx, found)
 
-        writes_of(call).run(remove_container)
-        return
+def delete_at(call: Call, place: Place) -> None:
+    """The object, or the container if no object is named. Whoever calls it wakes the waste."""
+    if place.name:
+        _delete_object(call, place)
+    else:
+        _delete_container(call, place)
+
+
+def _delete_object(call: Call, place: Place) -> None:
     container = container_for(call, place, "write")
 
     def remove(tx: Tx) -> None:
-        row = objects.find(tx, container.id, name)
+        row = objects.find(tx, container.id, place.name)
         if row is None:
-            raise not_found("object", name)
+            raise not_found("object", place.name)
         objects.delete(tx, container, row)
+
+    writes_of(call).run(remove)
+
+
+def _delete_container(call: Call, place: Place) -> None:
+    demand_owner(call, place)
+
+    def remove(tx: Tx) -> None:
+        row = containers.find(tx, place.account, place.container)
+        if row is None:
+            raise not_found("container", place.container)
+        objects.drop_expired(tx, row)
+        containers.delete(tx, row)
 
     writes_of(call).run(remove)
 

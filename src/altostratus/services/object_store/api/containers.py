@@ -11,7 +11,7 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import cors, forms, symlinks, web
+from altostratus.services.object_store.api import bulk, cors, forms, policies, symlinks, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.uploading import extract_archive
@@ -26,13 +26,12 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import access, containers, listing, metadata, objects, quotas
+from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
 from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
 from altostratus.services.object_store.models import StoredObject
-
-POLICY = "Policy-0"
+from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
 
 def _container_headers(call: Call, row: Row[Any]) -> dict[str, str]:
@@ -46,7 +45,7 @@ def _container_headers(call: Call, row: Row[Any]) -> dict[str, str]:
         "X-Container-Bytes-Used": str(row.bytes_used),
         "X-Timestamp": stamp(row.created_us),
         "Last-Modified": http_date(row.modified_us),
-        "X-Storage-Policy": POLICY,
+        "X-Storage-Policy": policies.names_by_index(call.cloud)[row.policy],
         "Accept-Ranges": "bytes",
         **metadata.shown(meta, "CONTAINER"),
         **{name.title(): value for name, value in settings.items()},
@@ -96,12 +95,11 @@ def put_container(call: Call) -> Reply:
     if "extract-archive" in call.query:
         return extract_archive(call, place)
     demand_owner(call, place)
-    policy = call.headers.get("X-STORAGE-POLICY")
-    if policy is not None and policy.lower() != POLICY.lower():
-        raise BadRequest(f"Invalid X-Storage-Policy {policy!r}. There is {POLICY}.")
     with call.cloud.db.write() as tx:
-        meta, settings = _changed(call, containers.find(tx, place.account, place.container))
-        _, is_new = containers.put(tx, place.account, place.container, meta, settings)
+        row = containers.find(tx, place.account, place.container)
+        policy = policies.policy_for(call, row)
+        meta, settings = _changed(call, row)
+        _, is_new = containers.put(tx, place.account, place.container, meta, settings, policy=policy)
     return finished(Reply(201 if is_new else 202))
 
 
@@ -159,14 +157,8 @@ def _link(row: Row[Any], form: str, account: str) -> dict[str, str]:
 
 
 def delete_container(call: Call) -> Reply:
-    place = place_of(call)
-    demand_owner(call, place)
-    with call.cloud.db.write() as tx:
-        row = containers.find(tx, place.account, place.container)
-        if row is None:
-            raise not_found("container", place.container)
-        objects.drop_expired(tx, row)
-        containers.delete(tx, row)
+    bulk.delete_at(call, place_of(call))
+    call.cloud.bus.wake(WASTE)
     return finished(Reply(204))
 
 

@@ -4,8 +4,7 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, forms, manifests, symlinks
-from altostratus.services.object_store.api.containers import POLICY
+from altostratus.services.object_store.api import bulk, cors, forms, manifests, policies, symlinks
 from altostratus.services.object_store.api.visits import finished
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.temp_urls import DIGESTS
@@ -30,7 +29,7 @@ def show_info(call: Call) -> Reply:
         "max_header_size": 8192,
         "account_autocreate": True,
         "allow_account_management": False,
-        "policies": [{"name": POLICY, "aliases": POLICY, "default": True}],
+        "policies": [policies.shown(policy) for policy in policies.policies_of(call.cloud)],
         "strict_cors_mode": True,
     }
     capabilities = {

@@ -163,15 +163,7 @@ def delete_object(call: Call) -> Reply:
     place = place_of(call)
     if one(call, "multipart-manifest") == "delete":
         return bulk.delete_with_segments(call, place)
-    container = container_for(call, place, "write")
-
-    def remove(tx: Any) -> None:
-        row = objects.find(tx, container.id, place.name)
-        if row is None:
-            raise not_found("object", place.name)
-        objects.delete(tx, container, row)
-
-    writes_of(call).run(remove)
+    bulk.delete_at(call, place)
     call.cloud.bus.wake(WASTE)
     return finished(Reply(204))
 

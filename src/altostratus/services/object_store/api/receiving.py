@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from altostratus.contracts.object_store import ObjectStoreError, Readable
+from altostratus.contracts.object_store import ObjectStoreError, Readable, StoragePolicies
 from altostratus.kernel import clock
 from altostratus.kernel.errors import BadRequest, TooLarge
 from altostratus.kernel.resource.call import Call
@@ -58,14 +58,18 @@ class Pieces:
         return data
 
 
-def receive(call: Call, stream: Readable, expected: int | None) -> tuple[str | None, int, str]:
-    """(blob id or None for no bytes, size, MD5) of a stream that is in the store now, pending."""
+def receive(call: Call, policy: int, stream: Readable, expected: int | None) -> tuple[str | None, int, str]:
+    """(blob id or None for no bytes, size, MD5) of a stream that is in the store of this policy now, pending."""
     if expected == 0:
         return None, 0, _EMPTY_MD5
     hashed = Hashed(stream)
     most = call.cloud[ObjectStoreOptions].max_object_bytes
     try:
-        blob = store_of(call).write(hashed, expected_size=expected, max_bytes=most)
+        if policy:
+            places = call.cloud.part(StoragePolicies)  # type: ignore[type-abstract]
+            blob = places.write_to(policy, hashed, expected_size=expected, max_bytes=most)
+        else:
+            blob = store_of(call).write(hashed, expected_size=expected, max_bytes=most)
     except ObjectStoreError as error:
         raise of_driver(error) from error
     return blob.id, blob.size, hashed.md5

@@ -12,6 +12,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import bulk, manifests, receiving, symlinks, temp_urls
 from altostratus.services.object_store.api.conditions import demand_conditions
+from altostratus.services.object_store.api.policies import default_policy
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.visits import (
     Place,
@@ -55,7 +56,7 @@ def store(
     call: Call, container: Row[Any], name: str, stream: Readable, expected: int | None, described: dict[str, Any]
 ) -> dict[str, Any]:
     """Bytes first, then the row; the row's values. `described` has the columns that are not about the bytes."""
-    blob_id, size, md5 = receiving.receive(call, stream, expected)
+    blob_id, size, md5 = receiving.receive(call, container.policy, stream, expected)
     values = {
         "name": name, "size": size, "etag": md5, "blob_id": blob_id, "segments": None, "modified_us": now_us(),
         "content_type": receiving.content_type_of(call, name), **described,
@@ -114,7 +115,8 @@ def extract_archive(call: Call, place: Place) -> Reply:
             demand_owner(call, target)
             with call.cloud.db.write() as tx:
                 if containers.find(tx, target.account, target.container) is None:
-                    containers.put(tx, target.account, target.container, {}, {})
+                    policy = default_policy(call.cloud)
+                    containers.put(tx, target.account, target.container, {}, {}, policy=policy)
         container = container_for(call, target, "write")
         described = receiving.described(call) | {"content_type": receiving.guessed_type(target.name)}
         store(call, container, target.name, stream, size, described)

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel import clock, ids
@@ -53,10 +53,13 @@ def _demand_name(what: str, name: str, longest: int) -> None:
 
 
 def visitor_of(call: Call) -> Visitor:
-    """Raises Unauthorized for a token that is not valid; none at all is fine here."""
-    token = call.headers.get("X-AUTH-TOKEN") or call.headers.get("X-STORAGE-TOKEN")
-    ctx = call.authenticate(token) if token else None
-    return Visitor(ctx, call.headers.get("REFERER", ""))
+    """Raises Unauthorized for a token that is not valid; none at all is fine here. Asked once a request."""
+    known = call.extra.get("visitor")
+    if known is None:
+        token = call.headers.get("X-AUTH-TOKEN") or call.headers.get("X-STORAGE-TOKEN")
+        ctx = call.authenticate(token) if token else None
+        known = call.extra["visitor"] = Visitor(ctx, call.headers.get("REFERER", ""))
+    return cast("Visitor", known)
 
 
 def demand_owner(call: Call, place: Place) -> Visitor:

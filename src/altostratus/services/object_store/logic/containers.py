@@ -10,15 +10,16 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.services.object_store.logic import parts
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.models import Account, Container, StoredObject
+from altostratus.services.object_store.models import Account, Container, PolicyCounts, StoredObject
 
-_account, _container = table_of(Account), table_of(Container)
+_account, _container, _counts = table_of(Account), table_of(Container), table_of(PolicyCounts)
 _COUNT_IN_CONTAINER = (
     update(_container)
     .where(_container.c.id == bindparam("key"))
     .values(
         object_count=_container.c.object_count + bindparam("objects"),
         bytes_used=_container.c.bytes_used + bindparam("bytes"),
+        changes=_container.c.changes + 1,
     )
 )
 _COUNT_IN_ACCOUNT = (
@@ -28,6 +29,16 @@ _COUNT_IN_ACCOUNT = (
         object_count=_account.c.object_count + bindparam("objects"),
         bytes_used=_account.c.bytes_used + bindparam("bytes"),
         container_count=_account.c.container_count + bindparam("containers"),
+        changes=_account.c.changes + 1,
+    )
+)
+_COUNT_BY_POLICY = (
+    update(_counts)
+    .where(_counts.c.account == bindparam("key"), _counts.c.policy == bindparam("of_policy"))
+    .values(
+        object_count=_counts.c.object_count + bindparam("objects"),
+        bytes_used=_counts.c.bytes_used + bindparam("bytes"),
+        container_count=_counts.c.container_count + bindparam("containers"),
     )
 )
 
@@ -45,8 +56,10 @@ def find(tx: Tx, account: str, name: str) -> Row[Any] | None:
     return tx.find(Container, account=account, name=name)
 
 
-def put(tx: Tx, account: str, name: str, meta: dict[str, Any], settings: dict[str, Any]) -> tuple[Row[Any], bool]:
-    """(the container, is it new?)"""
+def put(
+    tx: Tx, account: str, name: str, meta: dict[str, Any], settings: dict[str, Any], *, policy: int = 0
+) -> tuple[Row[Any], bool]:
+    """(the container, is it new?) `policy` is that of a new one."""
     ensure_account(tx, account)
     row = find(tx, account, name)
     if row is not None:
@@ -56,10 +69,11 @@ def put(tx: Tx, account: str, name: str, meta: dict[str, Any], settings: dict[st
     key = ids.new_hex_id()
     tx.insert(
         Container, id=key, account=account, name=name, created_us=moment, modified_us=moment, meta=meta,
-        settings=settings,
+        settings=settings, policy=policy,
     )  # fmt: skip
-    tx.execute(_COUNT_IN_ACCOUNT, {"key": account, "objects": 0, "bytes": 0, "containers": 1})
-    return tx.get(Container, key), True
+    row = tx.get(Container, key)
+    _count_in_account(tx, row, 0, 0, 1)
+    return row, True
 
 
 def delete(tx: Tx, row: Row[Any]) -> None:
@@ -72,10 +86,33 @@ def delete(tx: Tx, row: Row[Any]) -> None:
         )
     size = parts.drop_uploads(tx, row.id)
     tx.delete(Container, row.id)
-    tx.execute(_COUNT_IN_ACCOUNT, {"key": row.account, "objects": 0, "bytes": -size, "containers": -1})
+    _count_in_account(tx, row, 0, -size, -1)
 
 
 def count(tx: Tx, container: Row[Any], objects: int, size: int) -> None:
     """Add to the counts of a container and its account, in the transaction that changes the objects."""
     tx.execute(_COUNT_IN_CONTAINER, {"key": container.id, "objects": objects, "bytes": size})
-    tx.execute(_COUNT_IN_ACCOUNT, {"key": container.account, "objects": objects, "bytes": size, "containers": 0})
+    _count_in_account(tx, container, objects, size, 0)
+
+
+def counts_by_policy(tx: Tx, account: Row[Any]) -> dict[int, tuple[int, int, int]]:
+    """(containers, objects, bytes) by index of the storage policy, of those that the account has used."""
+    found = {
+        row.policy: (row.container_count, row.object_count, row.bytes_used)
+        for row in tx.rows(select(_counts).where(_counts.c.account == account.name))
+    }
+    whole = account.container_count, account.object_count, account.bytes_used
+    rest = tuple(of_all - sum(some[place] for some in found.values()) for place, of_all in enumerate(whole))
+    return {0: (rest[0], rest[1], rest[2]), **found} if any(rest) or not found else found
+
+
+def _count_in_account(tx: Tx, container: Row[Any], objects: int, size: int, containers: int) -> None:
+    values = {"key": container.account, "objects": objects, "bytes": size, "containers": containers}
+    tx.execute(_COUNT_IN_ACCOUNT, values)
+    if not container.policy:
+        return
+    if not tx.execute(_COUNT_BY_POLICY, {**values, "of_policy": container.policy}).rowcount:
+        tx.insert(
+            PolicyCounts, account=container.account, policy=container.policy, container_count=containers,
+            object_count=objects, bytes_used=size,
+        )  # fmt: skip

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of the object store. Times are whole microseconds since 1970: listings sort and headers show them."""
 
-from altostratus.services.object_store.models.containers import Account, Container
+from altostratus.services.object_store.models.containers import Account, Container, PolicyCounts
 from altostratus.services.object_store.models.objects import StoredObject, Waste
 from altostratus.services.object_store.models.uploads import MultipartUpload, UploadPart
 
-__all__ = ["Account", "Container", "MultipartUpload", "StoredObject", "UploadPart", "Waste"]
+__all__ = ["Account", "Container", "MultipartUpload", "PolicyCounts", "StoredObject", "UploadPart", "Waste"]

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from altostratus.kernel.db import Row, table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api.policies import default_policy
 from altostratus.services.object_store.api.visits import READ_ACL, one
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic import access, containers, listing, objects
@@ -77,7 +78,7 @@ def put_bucket(call: Call) -> Reply:
     with call.cloud.db.write() as tx:
         if containers.find(tx, visit.account, visit.bucket) is not None:
             raise S3Error("BucketAlreadyOwnedByYou", "You have a bucket of this name already.")
-        containers.put(tx, visit.account, visit.bucket, {}, settings)
+        containers.put(tx, visit.account, visit.bucket, {}, settings, policy=default_policy(call.cloud))
     return Reply(200, headers={"Location": f"/{visit.bucket}"})
 
 

@@ -55,13 +55,13 @@ def put_part(call: Call) -> Reply:
     visit, container, upload = _upload_of(call)
     number = _number(call)
     if "X-AMZ-COPY-SOURCE" in call.headers:
-        kept = _copied(call, visit)
+        kept = _copied(call, visit, container.policy)
         moment = _keep_part(call, container, upload, number, kept)
         body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5))]
         return Reply(200, document("CopyPartResult", body))
     body_in = Body(call, visit.signed)
     quotas.demand_early(call.cloud.db, container, body_in.size)
-    kept = keep(call, body_in)
+    kept = keep(call, container.policy, body_in)
     _keep_part(call, container, upload, number, kept)
     shown = {PREFIX + name: value for name, value in kept.checksums.items()}
     return Reply(200, headers={"ETag": quoted(kept.md5), **shown})
@@ -84,16 +84,16 @@ def _keep_part(call: Call, container: Row[Any], upload: Row[Any], number: int, k
     return moment
 
 
-def _copied(call: Call, visit: Visit) -> Kept:
+def _copied(call: Call, visit: Visit, policy: int) -> Kept:
     source = source_of(call, visit)
     text = call.headers.get("X-AMZ-COPY-SOURCE-RANGE")
     if text is None:
-        return copy_bytes(call, source, 0, source.contents.size)
+        return copy_bytes(call, policy, source, 0, source.contents.size)
     found = _RANGE.fullmatch(text)
     first, last = (int(found[1]), int(found[2])) if found else (1, 0)
     if first > last or last >= source.contents.size:
         raise S3Error("InvalidArgument", f"The range {text[:60]!r} is not within {source.contents.size} bytes.")
-    return copy_bytes(call, source, first, last - first + 1)
+    return copy_bytes(call, policy, source, first, last - first + 1)
 
 
 def complete_upload(call: Call) -> Reply:

@@ -65,16 +65,16 @@ def put_object(call: Call) -> Reply:
     demand = replaceable(call, container, visit.key)
     with call.cloud.db.read() as tx:
         demand(tx)  # before the bytes come; and again when they are there
-    kept = keep(call, body)
+    kept = keep(call, container.policy, body)
     values = {**described, "s3": s3_column(tags, kept.checksums)}
     finish(call, container, visit.key, kept, values, demand)
     shown = {PREFIX + name: value for name, value in kept.checksums.items()}
     return Reply(200, headers={"ETag": quoted(kept.md5), **shown})
 
 
-def keep(call: Call, body: Body) -> Kept:
+def keep(call: Call, policy: int, body: Body) -> Kept:
     """The body, checked. Nothing is left of one that is not right."""
-    blob_id, size, md5 = receiving.receive(call, body, body.size)
+    blob_id, size, md5 = receiving.receive(call, policy, body, body.size)
     try:
         return Kept(blob_id, size, md5, body.finish(md5))
     except BaseException:
@@ -163,7 +163,7 @@ def copy_object(call: Call) -> Reply:
     if not _replaces(call, "TAGGING"):
         tags = said.get("tags", {})
     checksums = said.get("checksums", {}) if source.row.blob_id is not None else {}
-    kept = copy_bytes(call, source, 0, source.contents.size)
+    kept = copy_bytes(call, container.policy, source, 0, source.contents.size)
     values = {**described, "s3": s3_column(tags, checksums)}
     moment = finish(call, container, visit.key, kept, values, replaceable(call, container, visit.key))
     body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5))]
@@ -211,9 +211,9 @@ def found(call: Call, visit: Visit) -> tuple[Row[Any], Contents]:
         return row, contents_of(tx, visit.account, row, guard)
 
 
-def copy_bytes(call: Call, source: Source, offset: int, length: int) -> Kept:
+def copy_bytes(call: Call, policy: int, source: Source, offset: int, length: int) -> Kept:
     pieces = receiving.Pieces(bytes_of(call, source.contents.spans, offset, length))
-    return Kept(*receiving.receive(call, pieces, length), {})
+    return Kept(*receiving.receive(call, policy, pieces, length), {})
 
 
 def _replaces(call: Call, what: str) -> bool:
