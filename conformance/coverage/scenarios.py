@@ -3,7 +3,14 @@
 
 from pathlib import Path
 
-from conformance.coverage import identity_calls, identity_commands, identity_federation
+from conformance.coverage import (
+    identity_calls,
+    identity_commands,
+    identity_federation,
+    object_store_calls,
+    object_store_commands,
+    s3_steps,
+)
 from conformance.coverage.steps import Scenario
 
 RESULTS = Path(__file__).parents[2] / "docs" / "coverage"
@@ -19,5 +26,15 @@ SCENARIOS = {
         passwords={"pupil": "first-secret"},
         projects={"pupil": "demo"},
         beside=identity_federation.provider,
+    ),
+    "object_store": Scenario(
+        title="Object store",
+        prefix="/object-store",
+        calls=object_store_calls.CALLS,
+        commands=object_store_commands.COMMANDS,
+        command_names=object_store_commands.COMMAND_NAMES,
+        s3=s3_steps.STEPS,
+        files=object_store_commands.FILES,
+        memory=object_store_calls.NAMES,
     ),
 }

@@ -20,6 +20,7 @@ class Call(NamedTuple):
     keep     `name=place` pairs; a place is a path in the reply (`user.id`, `users.0.id`) or `header.NAME`
     by       whose token it carries: a user of the memory's tokens, or "" for none
     status   the only right one, where any 2xx would not do
+    offered  no: upstream has it as an option, this cloud has not
     """
 
     name: str
@@ -29,6 +30,7 @@ class Call(NamedTuple):
     query: str | Callable[[Memory], str] = ""
     headers: dict[str, str] | Callable[[Memory, str], dict[str, str]] = {}
     status: int | None = None
+    offered: bool = True
 
     @property
     def method(self) -> str:
@@ -52,10 +54,23 @@ class Typed(NamedTuple):
     says: str = ""
 
 
-class Result(NamedTuple):
-    """ok, and what was answered: a status code or the first line of an error."""
+class Asked(NamedTuple):
+    """One operation of S3, by the name and the arguments that Amazon's client library gives it.
 
-    ok: bool
+    keep    as in a call
+    error   the code of the only right answer, where that is an error
+    """
+
+    operation: str
+    arguments: dict[str, Any]
+    keep: str = ""
+    error: str = ""
+
+
+class Result(NamedTuple):
+    """ok, and what was answered: a status code or the first line of an error. None: not offered, and that was told."""
+
+    ok: bool | None
     answer: str
 
 
@@ -63,8 +78,9 @@ class Scenario(NamedTuple):
     """All of one service.
 
     prefix      what comes before the paths of the calls
+    s3          operations of S3; their paths begin with `s3_path` and are no calls
     files       what commands find in the directory `{files}`
-    memory      what calls know from the beginning
+    memory      what calls know from the beginning, beside token_of_USER, user_of_USER and project_of_USER
     passwords, projects   of users who type commands, beside those that every cloud has
     beside      what runs beside the cloud: settings of the cloud, and what calls know of it
     """
@@ -74,6 +90,8 @@ class Scenario(NamedTuple):
     calls: tuple[Call, ...]
     commands: tuple[Typed, ...]
     command_names: tuple[str, ...]
+    s3: tuple[Asked, ...] = ()
+    s3_path: str = "/s3"
     files: dict[str, str] = {}
     memory: Memory = {}
     passwords: dict[str, str] = {}

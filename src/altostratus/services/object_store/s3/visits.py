@@ -23,11 +23,12 @@ Handler = Callable[[Call], Reply]
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # asked for only with a parameter of this name; what is not named for an operation is not built
 _SUB_RESOURCES = frozenset({
-    "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering",
-    "inventory", "legal-hold", "lifecycle", "location", "logging", "metrics", "notification", "object-lock",
-    "ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "renameObject",
-    "replication", "requestPayment", "restore", "retention", "select", "tagging", "torrent", "uploadId",
-    "uploads", "versioning", "versions", "website",
+    "abac", "accelerate", "acl", "analytics", "annotation", "annotations", "attributes", "cors", "delete",
+    "encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging",
+    "metadataAnnotationTable", "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable",
+    "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "partNumber", "policy",
+    "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention",
+    "select", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
 })  # fmt: skip
 _NOT_KEPT = (
     "X-AMZ-SERVER-SIDE-ENCRYPTION", "X-AMZ-SERVER-SIDE-ENCRYPTION-CUSTOMER-ALGORITHM", "X-AMZ-OBJECT-LOCK-MODE",
