@@ -129,7 +129,6 @@ def test_what_is_not_offered_says_so(s3):
     assert "Status" not in s3.get_bucket_versioning(Bucket="shop")
     assert refused(s3.get_bucket_policy, Bucket="shop") == ("NoSuchBucketPolicy", 404)
     assert refused(s3.get_bucket_cors, Bucket="shop")[0] == "NoSuchCORSConfiguration"
-    assert refused(s3.get_object_attributes, **KEY, ObjectAttributes=["ETag"]) == ("NotImplemented", 501)
     assert refused(s3.get_object, **KEY, VersionId="abc") == ("NoSuchVersion", 404)
     assert refused(s3.put_object, **KEY, Body=b"", StorageClass="GLACIER") == ("InvalidStorageClass", 400)
     assert refused(s3.put_object, **KEY, Body=b"", Metadata={"a": "x" * 2049}) == ("MetadataTooLarge", 400)

@@ -16,7 +16,7 @@ from sqlalchemy import and_, or_, select
 from altostratus.kernel import ids
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest, NotFound
-from altostratus.services.object_store.logic import containers, objects, parts, quotas
+from altostratus.services.object_store.logic import checksums, containers, objects, parts, quotas
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import MultipartUpload, UploadPart, Waste
 
@@ -25,13 +25,16 @@ LEAST_PART_BYTES = 5 * 1024 * 1024
 _upload = table_of(MultipartUpload)
 
 
-def begin(tx: Tx, container: Row[Any], name: str, described: dict[str, Any]) -> str:
-    """The new upload's id. `described` has columns of the object that it will be."""
+def begin(
+    tx: Tx, container: Row[Any], name: str, described: dict[str, Any], checksum: tuple[str, str] | None = None
+) -> str:
+    """The new upload's id. `described` has columns of the object that it will be; checksum: algorithm, type."""
     quotas.counts_of(tx, container)  # is it still there?
     upload_id = ids.new_hex_id()
     tx.insert(
-        MultipartUpload, id=upload_id, container_id=container.id, name=name, created_us=now_us(), described=described
-    )
+        MultipartUpload, id=upload_id, container_id=container.id, name=name, created_us=now_us(), described=described,
+        checksum_algorithm=checksum[0] if checksum else None, checksum_type=checksum[1] if checksum else None,
+    )  # fmt: skip
     return upload_id
 
 
@@ -78,6 +81,9 @@ def complete(
         "etag": f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(chosen)}", "blob_id": None,
         "parts_id": upload.id,
     }  # fmt: skip
+    if upload.checksum_algorithm is not None:
+        made = checksums.of_parts(upload.checksum_algorithm, upload.checksum_type, chosen)
+        values["s3"] = {**(upload.described.get("s3") or {}), "checksums": {upload.checksum_algorithm: made}}
     _forget(tx, container, upload, keep={part.number for part in chosen})
     # they were counted as parts; from here on they count as the object
     containers.count(tx, container, 0, -values["size"])
@@ -111,9 +117,9 @@ def _chosen(there: list[Row[Any]], wanted: list[tuple[int, str, dict[str, str]]]
     if any(one >= other for one, other in itertools.pairwise(numbers)):
         raise BadRequest("The list of parts was not in ascending order of their numbers.", kind="InvalidPartOrder")
     chosen = []
-    for number, etag, checksums in wanted:
+    for number, etag, given in wanted:
         part = by_number.get(number)
-        if part is None or part.etag != etag or not checksums.items() <= part.checksums.items():
+        if part is None or part.etag != etag or not given.items() <= part.checksums.items():
             raise BadRequest(
                 f"Part {number} was not uploaded, or its ETag or checksum is another one. Upload it again.",
                 kind="InvalidPart",

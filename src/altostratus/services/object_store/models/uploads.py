@@ -11,7 +11,8 @@ from altostratus.kernel.db import Mapped, Model, mapped_column
 class MultipartUpload(Model):
     """An upload that is not completed. `described` has columns of the object that it will be.
 
-    Its parts count as bytes of the container.
+    Its parts count as bytes of the container. `checksum_algorithm` and `checksum_type` are those that the object is to
+    have a checksum of, None for none.
     """
 
     __tablename__ = "object_uploads"
@@ -21,6 +22,8 @@ class MultipartUpload(Model):
     name: Mapped[str]
     created_us: Mapped[int] = mapped_column(BigInteger)
     described: Mapped[dict[str, Any]]
+    checksum_algorithm: Mapped[str | None] = mapped_column(default=None)
+    checksum_type: Mapped[str | None] = mapped_column(default=None)
 
 
 class UploadPart(Model):

@@ -5,9 +5,7 @@ import base64
 import binascii
 import hashlib
 import re
-import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 from xml.etree.ElementTree import Element
 
 from altostratus.contracts.object_store import ObjectStoreError, Readable
@@ -15,6 +13,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.receiving import expected_size
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import of_driver
+from altostratus.services.object_store.logic import checksums
 from altostratus.services.object_store.s3 import xml
 from altostratus.services.object_store.s3.chunks import Unchunked
 from altostratus.services.object_store.s3.errors import S3Error
@@ -27,54 +26,50 @@ _MOST_XML = 4 * 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class Crc32:
-    """As `hashlib` would have it."""
+class Summed:
+    """A stream that knows the checksums of what it gave."""
 
-    def __init__(self) -> None:
-        self._value = 0
+    def __init__(self, stream: Readable, algorithms: Collection[str]) -> None:
+        self._stream = stream
+        self._hashes = {name: checksums.new_hash(name) for name in sorted(algorithms)}
 
-    def update(self, data: bytes) -> None:
-        self._value = zlib.crc32(data, self._value)
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        for one in self._hashes.values():
+            one.update(data)
+        return data
 
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
-
-
-def new_hash(algorithm: str) -> Any:
-    """By its name in lower case. Raises S3Error for those that are not known here."""
-    if algorithm == "crc32":
-        return Crc32()
-    if algorithm == "sha1":
-        return hashlib.sha1(usedforsecurity=False)
-    if algorithm == "sha256":
-        return hashlib.sha256()
-    raise S3Error(
-        "NotImplemented", f"Checksums are CRC32, SHA1 or SHA256, not {algorithm.upper()}. Choose one, or none."
-    )
+    @property
+    def checksums(self) -> dict[str, str]:
+        """In base64, by algorithm."""
+        return {name: checksums.text_of(one.digest()) for name, one in self._hashes.items()}
 
 
 class Body:
-    """A request's body. Read it to its end, then ask `finish`: only then it is known to be right."""
+    """A request's body. Read it to its end, then ask `finish`: only then it is known to be right.
 
-    def __init__(self, call: Call, signed: Signed | None) -> None:
+    `wanted`: algorithms whose checksums are asked for, besides those that the client gives.
+    """
+
+    def __init__(
+        self, call: Call, signed: Signed | None, wanted: Collection[str] = (), *, checksums_stand_for_it: bool = True
+    ) -> None:
         self._headers = call.headers
         payload = signed.payload if signed is not None else call.headers.get("X-AMZ-CONTENT-SHA256", "")
         self._unchunked = _unchunked(call.stream, payload, signed)
-        self._stream: Readable = self._unchunked or call.stream
+        self._announced = given_in(call.headers) if checksums_stand_for_it else {}
+        self._stream = Summed(self._unchunked or call.stream, {*self._announced, *_trailed(call.headers), *wanted})
         self._sha256 = (payload, hashlib.sha256()) if _DIGEST.fullmatch(payload) else None
-        self._hashes = {name: new_hash(name) for name in _announced(call.headers)}
         self.size = _decoded_size(call) if self._unchunked else expected_size(call)
 
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)
         if self._sha256 is not None:
             self._sha256[1].update(data)
-        for one in self._hashes.values():
-            one.update(data)
         return data
 
     def finish(self, md5: str) -> dict[str, str]:
-        """Checksums by algorithm, in base64, that the client gave. `md5` is what came. Raises S3Error."""
+        """Checksums by algorithm, in base64. `md5` is what came. Raises S3Error, BadRequest."""
         try:
             if self.read(1):
                 raise S3Error("IncompleteBody", "The body is longer than it was said to be.")
@@ -84,19 +79,32 @@ class Body:
             raise S3Error("XAmzContentSHA256Mismatch", "The body is not the one that x-amz-content-sha256 names.")
         _demand_md5(self._headers.get("CONTENT-MD5"), md5)
         trailers = self._unchunked.trailers if self._unchunked else {}
-        return {name: self._demand(name, made.digest(), trailers) for name, made in self._hashes.items()}
-
-    def _demand(self, name: str, digest: bytes, trailers: Mapping[str, str]) -> str:
-        made = base64.b64encode(digest).decode()
-        given = trailers.get(PREFIX + name) or self._headers.get((PREFIX + name).upper(), "")
-        if given != made:
-            raise S3Error("BadDigest", f"The {name.upper()} you specified, {given!r}, did not match what came, {made}.")
+        given = {name: trailers.get(PREFIX + name, "") for name in _trailed(self._headers)}
+        made = self._stream.checksums
+        checksums.demand_same(made, given | self._announced)
         return made
 
 
-def read_xml(call: Call, signed: Signed | None, root: str) -> Element:
-    """The body as XML. Raises S3Error for one that is too large, not what was signed, or no such XML."""
-    data = read_small(call, signed)
+def given_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """Checksums that stand in headers, by algorithm."""
+    found = {name[len(PREFIX) :].lower(): value for name, value in headers.items() if name.lower().startswith(PREFIX)}
+    return {name: value for name, value in found.items() if name not in _NO_ALGORITHMS}
+
+
+def shown_in(made: Mapping[str, str]) -> dict[str, str]:
+    """Headers that tell checksums."""
+    if not made:
+        return {}
+    told = {PREFIX + name: value for name, value in made.items()}
+    return {**told, f"{PREFIX}type": checksums.type_of(next(iter(made.values())))}
+
+
+def read_xml(call: Call, signed: Signed | None, root: str, *, checksums_stand_for_it: bool = True) -> Element:
+    """The body as XML. Raises S3Error for one that is too large, not what was signed, or no such XML.
+
+    `checksums_stand_for_it`: those in headers are of this body, not of an object that it is about.
+    """
+    data = read_small(call, signed, checksums_stand_for_it=checksums_stand_for_it)
     try:
         return xml.parse(data, root)
     except ValueError as error:
@@ -105,10 +113,10 @@ def read_xml(call: Call, signed: Signed | None, root: str) -> Element:
         ) from (None)
 
 
-def read_small(call: Call, signed: Signed | None) -> bytes:
+def read_small(call: Call, signed: Signed | None, *, checksums_stand_for_it: bool = True) -> bytes:
     if not call.headers.get("CONTENT-LENGTH") and not call.headers.get("TRANSFER-ENCODING"):
         return b""
-    body, data = Body(call, signed), bytearray()
+    body, data = Body(call, signed, checksums_stand_for_it=checksums_stand_for_it), bytearray()
     try:
         while piece := body.read(_PIECE):
             data += piece
@@ -143,12 +151,10 @@ def _decoded_size(call: Call) -> int:
     return size
 
 
-def _announced(headers: Mapping[str, str]) -> list[str]:
-    """Algorithms of the checksums that come in headers or after the body."""
-    names = [name.lower() for name in headers if name.lower().startswith(PREFIX)]
-    names += [name.strip().lower() for name in headers.get("X-AMZ-TRAILER", "").split(",")]
-    found = {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}
-    return sorted(found - set(_NO_ALGORITHMS))
+def _trailed(headers: Mapping[str, str]) -> list[str]:
+    """Algorithms of the checksums that come after the body."""
+    names = (name.strip().lower() for name in headers.get("X-AMZ-TRAILER", "").split(","))
+    return [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
 
 
 def _demand_md5(given: str | None, made: str) -> None:

@@ -4,6 +4,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -11,14 +12,22 @@ from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one, store_of, writes_of
-from altostratus.services.object_store.logic import multipart, quotas
+from altostratus.services.object_store.logic import checksums, multipart, quotas
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3.bodies import PREFIX, Body, new_hash, read_xml
+from altostratus.services.object_store.s3.bodies import PREFIX, Body, given_in, read_xml
 from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
-from altostratus.services.object_store.s3.shapes import encoded, iso_z, number_of, quoted, s3_column, tags_of_header
+from altostratus.services.object_store.s3.shapes import (
+    checksum_members,
+    encoded,
+    iso_z,
+    number_of,
+    quoted,
+    s3_column,
+    tags_of_header,
+)
 from altostratus.services.object_store.s3.visits import Visit, container_for, demand_owner, visit_of
 from altostratus.services.object_store.s3.writing import (
     Kept,
@@ -38,16 +47,22 @@ _MOST_LISTED = 1000
 def create_upload(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
-    algorithm = call.headers.get("X-AMZ-CHECKSUM-ALGORITHM", "").lower()
-    if algorithm:
-        new_hash(algorithm)
-    if call.headers.get("X-AMZ-CHECKSUM-TYPE", "COMPOSITE") != "COMPOSITE":
-        raise S3Error("NotImplemented", "Checksums of uploads in parts are of the type COMPOSITE.")
+    checksum = _checksum_of(call)
     described = {**described_by(call), "s3": s3_column(tags_of_header(call.headers), {})}
-    upload_id = writes_of(call).run(lambda tx: multipart.begin(tx, container, visit.key, described))
+    upload_id = writes_of(call).run(lambda tx: multipart.begin(tx, container, visit.key, described, checksum))
     body = [("Bucket", visit.bucket), ("Key", visit.key), ("UploadId", upload_id)]
-    headers = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": "COMPOSITE"} if algorithm else {}
+    headers = {f"{PREFIX}algorithm": checksum[0].upper(), f"{PREFIX}type": checksum[1]} if checksum else {}
     return Reply(200, document("InitiateMultipartUploadResult", body), headers=headers)
+
+
+def _checksum_of(call: Call) -> tuple[str, str] | None:
+    """(algorithm, type) of what the object is to have."""
+    algorithm = call.headers.get("X-AMZ-CHECKSUM-ALGORITHM", "").lower()
+    kind = checksums.type_for(algorithm, call.headers.get("X-AMZ-CHECKSUM-TYPE", ""))
+    if not algorithm:
+        return None
+    checksums.demand_known(algorithm)
+    return algorithm, kind
 
 
 def put_part(call: Call) -> Reply:
@@ -55,16 +70,21 @@ def put_part(call: Call) -> Reply:
     visit, container, upload = _upload_of(call)
     number = _number(call)
     if "X-AMZ-COPY-SOURCE" in call.headers:
-        kept = _copied(call, visit, container.policy)
+        kept = _copied(call, visit, container.policy, _wanted_checksums(upload))
         moment = _keep_part(call, container, upload, number, kept)
-        body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5))]
+        body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5)), *checksum_members(kept.checksums)]
         return Reply(200, document("CopyPartResult", body))
-    body_in = Body(call, visit.signed)
+    body_in = Body(call, visit.signed, _wanted_checksums(upload))
     quotas.demand_early(call.cloud.db, container, body_in.size)
     kept = keep(call, container.policy, body_in)
     _keep_part(call, container, upload, number, kept)
     shown = {PREFIX + name: value for name, value in kept.checksums.items()}
     return Reply(200, headers={"ETag": quoted(kept.md5), **shown})
+
+
+def _wanted_checksums(upload: Row[Any]) -> tuple[str, ...]:
+    """What the object's checksum is made of, whether the client sends it or not."""
+    return (upload.checksum_algorithm,) if upload.checksum_algorithm else ()
 
 
 def _keep_part(call: Call, container: Row[Any], upload: Row[Any], number: int, kept: Kept) -> int:
@@ -84,16 +104,16 @@ def _keep_part(call: Call, container: Row[Any], upload: Row[Any], number: int, k
     return moment
 
 
-def _copied(call: Call, visit: Visit, policy: int) -> Kept:
+def _copied(call: Call, visit: Visit, policy: int, algorithms: Collection[str]) -> Kept:
     source = source_of(call, visit)
     text = call.headers.get("X-AMZ-COPY-SOURCE-RANGE")
     if text is None:
-        return copy_bytes(call, policy, source, 0, source.contents.size)
+        return copy_bytes(call, policy, source, (0, source.contents.size), algorithms)
     found = _RANGE.fullmatch(text)
     first, last = (int(found[1]), int(found[2])) if found else (1, 0)
     if first > last or last >= source.contents.size:
         raise S3Error("InvalidArgument", f"The range {text[:60]!r} is not within {source.contents.size} bytes.")
-    return copy_bytes(call, policy, source, first, last - first + 1)
+    return copy_bytes(call, policy, source, (first, last - first + 1), algorithms)
 
 
 def complete_upload(call: Call) -> Reply:
@@ -101,39 +121,57 @@ def complete_upload(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
     upload_id = one(call, "uploadId")
-    wanted = [_wanted(part) for part in children(read_xml(call, visit.signed, "CompleteMultipartUpload"), "Part")]
+    asked = read_xml(call, visit.signed, "CompleteMultipartUpload", checksums_stand_for_it=False)
+    wanted = [_wanted(part) for part in children(asked, "Part")]
     demand = replaceable(call, container, visit.key)
 
-    def write(tx: Tx) -> str:
+    def write(tx: Tx) -> Mapping[Any, Any]:
         before = multipart.completed(tx, container, visit.key, upload_id)
         if before is not None:
-            return str(before.etag)
+            return before._mapping
         upload = multipart.get_upload(tx, container, visit.key, upload_id)
-        etag: str = multipart.complete(tx, container, upload, wanted, demand)["etag"]
-        return etag
+        values = multipart.complete(tx, container, upload, wanted, demand)
+        _demand_as_stated(call, values)
+        return values
 
-    etag = writes_of(call).run(write)
+    values = writes_of(call).run(write)
     call.cloud.bus.wake(WASTE)
     where = f"{call.host_url}{call.asked.path}"
-    body = [("Location", where), ("Bucket", visit.bucket), ("Key", visit.key), ("ETag", quoted(etag))]
-    return Reply(200, document("CompleteMultipartUploadResult", body))
+    body = [("Location", where), ("Bucket", visit.bucket), ("Key", visit.key), ("ETag", quoted(values["etag"]))]
+    return Reply(200, document("CompleteMultipartUploadResult", [*body, *checksum_members(_checksums_in(values))]))
+
+
+def _demand_as_stated(call: Call, values: Mapping[Any, Any]) -> None:
+    """Raises what undoes the completion if the object is not what the client thinks that it is."""
+    made, kind = _checksums_in(values), call.headers.get("X-AMZ-CHECKSUM-TYPE")
+    checksums.demand_same(made, given_in(call.headers))
+    if kind is not None and kind not in map(checksums.type_of, made.values()):
+        raise S3Error("InvalidRequest", f"The upload was not begun with the checksum type {kind[:40]!r}.")
+    size = call.headers.get("X-AMZ-MP-OBJECT-SIZE", str(values["size"]))
+    if size != str(values["size"]):
+        raise S3Error("InvalidRequest", f"The parts have {values['size']} bytes, not {size[:40]!r} as you specified.")
+
+
+def _checksums_in(values: Mapping[Any, Any]) -> dict[str, str]:
+    found: dict[str, str] = (values["s3"] or {}).get("checksums", {})
+    return found
 
 
 def _wanted(part: Element) -> tuple[int, str, dict[str, str]]:
     text, etag = text_of(part, "PartNumber"), text_of(part, "ETag").strip('"')
     if not (text.isascii() and text.isdigit() and len(text) < 6):
         raise S3Error("MalformedXML", "Every part has a PartNumber and an ETag.")
-    checksums = {
+    given = {
         child.tag.removeprefix("Checksum").lower(): child.text or ""
         for child in part
         if child.tag.startswith("Checksum")
     }
-    for value in checksums.values():
+    for value in given.values():
         try:
             base64.b64decode(value, validate=True)
         except binascii.Error:
             raise S3Error("InvalidPart", f"A checksum of part {text} is not base64.") from None
-    return int(text), etag, checksums
+    return int(text), etag, given
 
 
 def abort_upload(call: Call) -> Reply:
@@ -164,22 +202,20 @@ def list_parts(call: Call) -> Reply:
         ("StorageClass", "STANDARD"),
         ("Initiator", owner(visit.account)[1]),
         owner(visit.account),
+        *_checksum_shown(upload),
+        *(("Part", _part_shown(part)) for part in shown),
     ]
-    for part in shown:
-        checksums = [(f"Checksum{name.upper()}", value) for name, value in part.checksums.items()]
-        body.append(
-            (
-                "Part",
-                [
-                    ("PartNumber", part.number),
-                    ("LastModified", iso_z(part.modified_us)),
-                    ("ETag", quoted(part.etag)),
-                    ("Size", part.size),
-                    *checksums,
-                ],
-            )
-        )
     return Reply(200, document("ListPartsResult", body))
+
+
+def _part_shown(part: Row[Any]) -> list[Member]:
+    return [
+        ("PartNumber", part.number),
+        ("LastModified", iso_z(part.modified_us)),
+        ("ETag", quoted(part.etag)),
+        ("Size", part.size),
+        *checksum_members(part.checksums, told_type=False),
+    ]
 
 
 def list_uploads(call: Call) -> Reply:
@@ -219,8 +255,14 @@ def _shown(call: Call, visit: Visit, row: Row[Any]) -> Member:
             owner(visit.account),
             ("StorageClass", "STANDARD"),
             ("Initiated", iso_z(row.created_us)),
+            *_checksum_shown(row),
         ],
     )
+
+
+def _checksum_shown(upload: Row[Any]) -> list[Member]:
+    algorithm = upload.checksum_algorithm
+    return [("ChecksumAlgorithm", algorithm.upper()), ("ChecksumType", upload.checksum_type)] if algorithm else []
 
 
 # what the address names

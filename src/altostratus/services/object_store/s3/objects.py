@@ -16,7 +16,8 @@ from altostratus.services.object_store.logic import objects
 from altostratus.services.object_store.logic.contents import Contents
 from altostratus.services.object_store.logic.times import http_date
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3.bodies import PREFIX, read_xml
+from altostratus.services.object_store.s3 import parts
+from altostratus.services.object_store.s3.bodies import read_xml, shown_in
 from altostratus.services.object_store.s3.errors import S3Error, code_and_status
 from altostratus.services.object_store.s3.listings import etag_of
 from altostratus.services.object_store.s3.shapes import checked_tags, quoted
@@ -50,16 +51,31 @@ def _get(call: Call, *, with_bytes: bool) -> Reply:
     etag = etag_of(row)
     if not demand_conditions(call.headers, etag, contents.modified_us):
         return Reply(304, headers=headers, content_type=kind)
-    ranges = ranges_of(call.headers, etag, contents.modified_us, contents.size)
-    status, offset, length = 200, 0, contents.size
-    if ranges is not None and len(ranges) == 1:
-        status, (offset, length) = 206, ranges[0]
-        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{contents.size}"
-    elif call.headers.get("X-AMZ-CHECKSUM-MODE", "").upper() == "ENABLED":
-        checksums = (row.s3 or {}).get("checksums", {})
-        headers |= {PREFIX + name: value for name, value in checksums.items()}
+    status, (offset, length), made = _span_of(call, row, contents, headers)
+    if call.headers.get("X-AMZ-CHECKSUM-MODE", "").upper() == "ENABLED":
+        headers |= shown_in(made)
     data = bytes_of(call, contents.spans, offset, length) if with_bytes else iter(())
     return Reply(status, headers=headers, stream=data, length=length, content_type=kind)
+
+
+def _span_of(
+    call: Call, row: Row[Any], contents: Contents, headers: dict[str, str]
+) -> tuple[int, tuple[int, int], dict[str, str]]:
+    """(status, (offset, length), checksums) of what is asked for: all of it, a range, or a part."""
+    part = parts.asked_part(call, row, contents.size)
+    ranges = ranges_of(call.headers, etag_of(row), contents.modified_us, contents.size)
+    if part is not None:
+        span, made = (part.offset, part.length), part.checksums
+        if part.total is not None:
+            headers["x-amz-mp-parts-count"] = str(part.total)
+    elif ranges is not None and len(ranges) == 1:
+        span, made = ranges[0], {}
+    else:
+        return 200, (0, contents.size), (row.s3 or {}).get("checksums", {})
+    offset, length = span
+    if contents.size:
+        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{contents.size}"
+    return (206 if contents.size else 200), span, made
 
 
 def _headers_of(row: Row[Any], contents: Contents) -> dict[str, str]:
@@ -86,9 +102,7 @@ def delete_object(call: Call) -> Reply:
 
 
 def _remove(container: Row[Any], key: str, tx: Tx) -> None:
-    row = objects.find(tx, container.id, key)
-    if row is not None:
-        objects.delete(tx, container, row)
+    objects.delete(tx, container, key, leaves_null=True)
 
 
 def delete_many(call: Call) -> Reply:

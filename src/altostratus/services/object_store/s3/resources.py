@@ -4,7 +4,7 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.s3 import buckets, listings, multipart, objects, writing
+from altostratus.services.object_store.s3 import buckets, listings, multipart, objects, parts, writing
 from altostratus.services.object_store.s3.buckets import said, unset
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.visits import chosen
@@ -27,7 +27,13 @@ _SHOW_BUCKET = {
     "tagging": unset("NoSuchTagSet"),
     "website": unset("NoSuchWebsiteConfiguration"),
 }
-_SHOW_OBJECT = {"tagging": objects.show_tags, "acl": buckets.show_acl, "uploadId": multipart.list_parts}
+_SHOW_OBJECT = {
+    "tagging": objects.show_tags,
+    "acl": buckets.show_acl,
+    "uploadId": multipart.list_parts,
+    "attributes": parts.show_attributes,
+    "partNumber": objects.get_object,
+}
 _PUT_OBJECT = {"tagging": objects.put_tags, "uploadId": multipart.put_part}
 _POST_OBJECT = {"uploads": multipart.create_upload, "uploadId": multipart.complete_upload}
 _DELETE_OBJECT = {"tagging": objects.delete_tags, "uploadId": multipart.abort_upload}
@@ -70,7 +76,16 @@ class Bucket(Resource, path="!/s3/{bucket}"):
 class BucketObject(Resource, path="!/s3/{bucket}/{object:path}"):
     """An object by its key."""
 
-    head = Op("HEAD", "", None, "@", chosen(objects.head_object), public=True, tx="none", stream="out")
+    head = Op(
+        "HEAD",
+        "",
+        None,
+        "@",
+        chosen(objects.head_object, {"partNumber": objects.head_object}),
+        public=True,
+        tx="none",
+        stream="out",
+    )
     show = Op(
         "GET", "", None, "@", chosen(objects.get_object, _SHOW_OBJECT), public=True, tx="none", stream="out"
     )  # fmt: skip

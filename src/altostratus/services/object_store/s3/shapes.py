@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl, quote
 
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import one
+from altostratus.services.object_store.logic import checksums
 from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.xml import Member
 
 _MOST_TAGS = 10
 
@@ -20,11 +22,14 @@ def iso_z(moment_us: int) -> str:
 def number_of(call: Call, name: str, most: int, *, least: int = 0) -> int:
     """A parameter's whole number; what is above the most is the most."""
     text = one(call, name)
-    if not text:
-        return most
+    return min(whole_number(name, text, least=least), most) if text else most
+
+
+def whole_number(name: str, text: str, *, least: int = 0) -> int:
+    """Raises S3Error for other texts."""
     if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < least:
         raise S3Error("InvalidArgument", f"{name} must be a whole number from {least} on, not {text[:40]!r}.")
-    return min(int(text), most)
+    return int(text)
 
 
 def encoded(call: Call, text: str) -> str:
@@ -53,6 +58,14 @@ def checked_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
     if len(tags) != len(pairs) or any(not 0 < len(name) <= 128 or len(value) > 256 for name, value in pairs):
         raise S3Error("InvalidTag", "Names of tags have 1 to 128 characters, values at most 256, and none comes twice.")
     return tags
+
+
+def checksum_members(made: Mapping[str, str], *, told_type: bool = True) -> list[Member]:
+    """As XML tells them."""
+    shown: list[Member] = [(f"Checksum{name.upper()}", value) for name, value in made.items()]
+    if shown and told_type:
+        shown.append(("ChecksumType", checksums.type_of(next(iter(made.values())))))
+    return shown
 
 
 def s3_column(tags: Mapping[str, str], checksums: Mapping[str, str]) -> dict[str, Any] | None:

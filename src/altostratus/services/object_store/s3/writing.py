@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that come into being by one request: uploads and copies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -19,11 +19,11 @@ from altostratus.services.object_store.errors import refused
 from altostratus.services.object_store.logic import access, metadata, objects, quotas
 from altostratus.services.object_store.logic.contents import DYNAMIC, Contents, contents_of
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.s3.bodies import PREFIX, Body
+from altostratus.services.object_store.s3.bodies import Body, Summed, shown_in
 from altostratus.services.object_store.s3.buckets import demand_no_acl
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.listings import etag_of
-from altostratus.services.object_store.s3.shapes import iso_z, quoted, s3_column, tags_of_header
+from altostratus.services.object_store.s3.shapes import checksum_members, iso_z, quoted, s3_column, tags_of_header
 from altostratus.services.object_store.s3.visits import (
     Visit,
     container_for,
@@ -68,8 +68,7 @@ def put_object(call: Call) -> Reply:
     kept = keep(call, container.policy, body)
     values = {**described, "s3": s3_column(tags, kept.checksums)}
     finish(call, container, visit.key, kept, values, demand)
-    shown = {PREFIX + name: value for name, value in kept.checksums.items()}
-    return Reply(200, headers={"ETag": quoted(kept.md5), **shown})
+    return Reply(200, headers={"ETag": quoted(kept.md5), **shown_in(kept.checksums)})
 
 
 def keep(call: Call, policy: int, body: Body) -> Kept:
@@ -162,11 +161,12 @@ def copy_object(call: Call) -> Reply:
     said = source.row.s3 or {}
     if not _replaces(call, "TAGGING"):
         tags = said.get("tags", {})
-    checksums = said.get("checksums", {}) if source.row.blob_id is not None else {}
-    kept = copy_bytes(call, container.policy, source, 0, source.contents.size)
-    values = {**described, "s3": s3_column(tags, checksums)}
+    wanted = call.headers.get("X-AMZ-CHECKSUM-ALGORITHM", "").lower()
+    algorithms = [wanted] if wanted else [*said.get("checksums", {})]
+    kept = copy_bytes(call, container.policy, source, (0, source.contents.size), algorithms)
+    values = {**described, "s3": s3_column(tags, kept.checksums)}
     moment = finish(call, container, visit.key, kept, values, replaceable(call, container, visit.key))
-    body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5))]
+    body = [("LastModified", iso_z(moment)), ("ETag", quoted(kept.md5)), *checksum_members(kept.checksums)]
     return Reply(200, document("CopyObjectResult", body))
 
 
@@ -211,9 +211,11 @@ def found(call: Call, visit: Visit) -> tuple[Row[Any], Contents]:
         return row, contents_of(tx, visit.account, row, guard)
 
 
-def copy_bytes(call: Call, policy: int, source: Source, offset: int, length: int) -> Kept:
-    pieces = receiving.Pieces(bytes_of(call, source.contents.spans, offset, length))
-    return Kept(*receiving.receive(call, policy, pieces, length), {})
+def copy_bytes(call: Call, policy: int, source: Source, span: tuple[int, int], algorithms: Collection[str]) -> Kept:
+    """span: offset, length. `algorithms` of checksums that are wanted."""
+    offset, length = span
+    summed = Summed(receiving.Pieces(bytes_of(call, source.contents.spans, offset, length)), algorithms)
+    return Kept(*receiving.receive(call, policy, summed, length), summed.checksums)
 
 
 def _replaces(call: Call, what: str) -> bool:
