@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to the cluster: made at the first request, and made again when a pool is gone."""
+
+import ctypes
+import errno
+import threading
+import time
+
+from . import librados
+from .config import RadosOptions
+from .librados import Library, MissingLibrary
+from .pool import Pool, RadosError
+
+# after a failure nobody tries to connect for so long: requests are refused at once instead of waiting as well
+_REST_S = 5.0
+# of librados: how long to wait for monitors when connecting, for monitors later, for disks
+_TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout")
+
+
+class Connection:
+    """`pool()` gives the same pool to all threads."""
+
+    def __init__(self, options: RadosOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._pool: Pool | None = None
+        self._failed: tuple[float, RadosError] | None = None
+
+    def pool(self) -> Pool:
+        """Raises RadosError with a sentence that says what to do."""
+        found = self._pool
+        return found if found is not None and not found.gone else self._connected()
+
+    def _connected(self) -> Pool:
+        with self._lock:
+            if self._pool is not None and not self._pool.gone:
+                return self._pool
+            if self._failed is not None and time.monotonic() - self._failed[0] < _REST_S:
+                raise self._failed[1]
+            try:
+                self._pool = connect(self._options)
+            except RadosError as error:
+                self._failed = time.monotonic(), error
+                raise
+            return self._pool
+
+
+def connect(options: RadosOptions) -> Pool:
+    """Raises RadosError (0) with a sentence that says what to do."""
+    try:
+        library = librados.load()
+    except MissingLibrary as error:
+        raise RadosError(0, str(error)) from error
+    cluster = ctypes.c_void_p()
+    result = library.slow.rados_create2(cluster, b"ceph", f"client.{options.user}".encode(), 0)
+    if result < 0:
+        raise _refusal("begin with Ceph", result)
+    try:
+        _configure(library, cluster, options)
+        _demand_connected(library.slow.rados_connect(cluster), options)
+        return _opened(library, cluster, options)
+    except BaseException:
+        library.slow.rados_shutdown(cluster)
+        raise
+
+
+def _configure(library: Library, cluster: ctypes.c_void_p, options: RadosOptions) -> None:
+    result = library.slow.rados_conf_read_file(cluster, options.conf.encode())
+    if result < 0:
+        raise _refusal(f"read {options.conf}. Copy it from the Ceph cluster, or name it in [rados] conf", result)
+    for name in _TIMEOUTS:
+        library.quick.rados_conf_set(cluster, name.encode(), str(options.timeout_s).encode())
+
+
+def _demand_connected(result: int, options: RadosOptions) -> None:
+    if result >= 0:
+        return
+    if -result == errno.ETIMEDOUT:
+        raise RadosError(0, f"No monitor of the Ceph cluster answers within {options.timeout_s} s. See: ceph status")
+    if -result in (errno.ENOENT, errno.EACCES, errno.EPERM):
+        raise RadosError(
+            0,
+            f"The Ceph cluster does not let client.{options.user} in. Its key must be in the keyring that "
+            f"{options.conf} names, readable by the cloud: ceph auth get client.{options.user}",
+        )
+    raise _refusal("connect to the Ceph cluster", result)
+
+
+def _opened(library: Library, cluster: ctypes.c_void_p, options: RadosOptions) -> Pool:
+    context = ctypes.c_void_p()
+    result = library.slow.rados_ioctx_create(cluster, options.pool.encode(), context)
+    if -result == errno.ENOENT:
+        raise RadosError(
+            0, f"There is no pool {options.pool} in the Ceph cluster. Make it: ceph osd pool create {options.pool}"
+        )
+    if result < 0:
+        raise _refusal(f"open the pool {options.pool}", result)
+    library.quick.rados_ioctx_set_namespace(context, options.namespace.encode())
+    return Pool(library, cluster, context, options.pool)
+
+
+def _refusal(what: str, result: int) -> RadosError:
+    return RadosError(0, f"Cannot {what} ({errno.errorcode.get(-result, result)}).")

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract, over a real Ceph."""
+
+import pytest
+
+from altostratus.testing.object_store_conformance import ObjectStoreConformance
+
+pytestmark = pytest.mark.system
+
+
+class TestRados(ObjectStoreConformance):
+    """The fixture `store` is in conftest.py."""
