@@ -4,19 +4,18 @@
 from altostratus.agents.block_storage.agent import VolumeAgent
 from altostratus.agents.compute.agent import ComputeAgent
 from altostratus.agents.network.agent import NetworkAgent
+from altostratus.app.object_disks import embedded_stores
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, guest_identity
 from altostratus.contracts.host_api import Agent, HostApi
 from altostratus.contracts.hypervisor import Hypervisor
 from altostratus.contracts.network import NetworkDriver, PhysicalNetwork
-from altostratus.contracts.object_store import ObjectStore
 from altostratus.contracts.volume import VolumeDriver
 from altostratus.drivers.hypervisor.fake import FakeConfig, FakeHypervisor
 from altostratus.drivers.hypervisor.qemu import QemuConfig, QemuHypervisor
 from altostratus.drivers.network.fake import FakeNetworkDriver
 from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
 from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
-from altostratus.drivers.object_store.embedded import EmbeddedStore
 from altostratus.drivers.object_store.fake import FakeObjectStore
 from altostratus.drivers.object_store.policies import PolicyStores
 from altostratus.drivers.volume.fake import FakeVolumeDriver
@@ -67,11 +66,9 @@ def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDri
 
 def create_object_stores(options: CloudOptions, paths: Paths) -> PolicyStores:
     """One for each storage policy, and all of them as one."""
-
-    def open_store(policy: int) -> ObjectStore:
-        return FakeObjectStore() if options.objects == "fake" else EmbeddedStore(paths.object_rings(policy))
-
-    return PolicyStores(paths.object_policies, open_store)
+    if options.objects == "fake":
+        return PolicyStores(paths.object_policies, lambda _policy: FakeObjectStore())
+    return embedded_stores(paths)
 
 
 def create_agents(options: CloudOptions, paths: Paths, host: str, api: HostApi) -> dict[str, Agent]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from altostratus.app.files import prepare_directories
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, drop_privileges
-from altostratus.contracts.object_store import ObjectStore
+from altostratus.contracts.object_store import ObjectStore, StoragePolicy
 from altostratus.drivers.object_store.embedded import EmbeddedStore, ring, upkeep
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.ring import Device, Ring, RingError
+from altostratus.drivers.object_store.policies import PolicyStores
 from altostratus.kernel.reconcilers import Reconciler
 
 if TYPE_CHECKING:  # the command must start fast
@@ -22,6 +23,15 @@ if TYPE_CHECKING:  # the command must start fast
 
 # of the time; clients get the rest
 SHARE = 0.2
+
+
+def embedded_stores(paths: Paths) -> PolicyStores:
+    """Every storage policy has a ring of its own."""
+    return PolicyStores(paths.object_policies, lambda policy: EmbeddedStore(paths.object_rings(policy)))
+
+
+def rings_of(stores: PolicyStores) -> list[tuple[StoragePolicy, EmbeddedStore]]:
+    return [(policy, store) for policy, store in stores.stores() if isinstance(store, EmbeddedStore)]
 
 
 def open_store(paths: Paths, options: CloudOptions) -> EmbeddedStore:
@@ -145,20 +155,18 @@ def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
 
 
 def _replicate(cloud: "Cloud") -> None:
-    store = _embedded(cloud)
-    if store is not None:
+    for _, store in _rings_in(cloud):
         upkeep.replicate(store, pace=upkeep.Pace(SHARE))
 
 
 def _audit(cloud: "Cloud") -> None:
-    store = _embedded(cloud)
-    if store is not None:
+    for _, store in _rings_in(cloud):
         upkeep.audit(store, pace=upkeep.Pace(SHARE))
 
 
-def _embedded(cloud: "Cloud") -> EmbeddedStore | None:
+def _rings_in(cloud: "Cloud") -> list[tuple[StoragePolicy, EmbeddedStore]]:
     found = cloud.part(ObjectStore) if cloud.has_part(ObjectStore) else None  # type: ignore[type-abstract]
-    return found if isinstance(found, EmbeddedStore) else None
+    return rings_of(found) if isinstance(found, PolicyStores) else []
 
 
 DISK_UPKEEP = (
