@@ -39,17 +39,26 @@ def log(text: str) -> None:
 def wrk(cloud: PrivateCloud, row: Row, connections: int, seconds: float) -> dict[str, float]:
     """Closed loops with wrk: requests a second, and milliseconds of the median and the 99th percentile."""
     headers = {"X-Auth-Token": cloud.token, "Content-Type": "application/json"} | row.headers
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f"wrk.method = {json.dumps(row.method)}\n")
-        if row.body is not None:
-            script.write(f"wrk.body = {json.dumps(json.dumps(row.body))}\n")
-        script.flush()
-        argv = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds:.0f}s", "--latency", "-s", script.name]
+    script = f"wrk.method = {json.dumps(row.method)}\n"
+    if row.body is not None:
+        script += f"wrk.body = {json.dumps(json.dumps(row.body))}\n"
+    try:
+        return run_wrk(cloud.url + row.path, script, headers, connections, seconds)
+    except RuntimeError as error:
+        raise RuntimeError(f"{row.name}: {error}") from None
+
+
+def run_wrk(url: str, script: str, headers: dict[str, str], connections: int, seconds: float) -> dict[str, float]:
+    """`wrk` with a script in Lua; raises RuntimeError if requests were refused."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script)
+        file.flush()
+        argv = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds:.0f}s", "--latency", "-s", file.name]
         for name, value in headers.items():
             argv += ["-H", f"{name}: {value}"]
-        text = subprocess.run([*argv, cloud.url + row.path], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run([*argv, url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text:
-        raise RuntimeError(f"{row.name}: refused requests\n{text}")
+        raise RuntimeError(f"refused requests\n{text}")
     found = {name: re.search(pattern, text) for name, pattern in _WRK.items()}
     return {
         "rps": float(found["rps"][1]) if found["rps"] else 0.0,

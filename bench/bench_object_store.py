@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The object store beside upstream's, dd and nginx; one replica, everything flushed. See README.md."""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from subprocess import DEVNULL, run
+from typing import Any, NamedTuple
+
+from bench_api import log, run_wrk
+from plain_server import PlainServer, find_nginx
+from rich.console import Console
+from rich.table import Table
+
+from altostratus.testing.private_cloud import PrivateCloud
+
+SMALL, LARGE = 4096, 10_000_000
+SMALL_OBJECTS, LARGE_OBJECTS = 500, 16
+TICKS_S = os.sysconf("SC_CLK_TCK")
+# a measured rate (requests a second) for so many connections and seconds
+Load = Callable[[int, float], float]
+
+
+class Row(NamedTuple):
+    """Upstream's figures at 1 and 8 connections. The goal is a multiple of them, or a share of the reference."""
+
+    name: str
+    size: int
+    load: Load
+    upstream: tuple[float, float]
+    goal: float
+    reference: Load | None = None
+    beside: str = ""
+
+
+class Bench:
+    """A cloud with one container, and plain files on the same disk."""
+
+    def __init__(self, cloud: PrivateCloud, files: Path, plain: PlainServer) -> None:
+        self.cloud, self.files, self.plain = cloud, files, plain
+        shown = cloud.call("POST", "/identity/v3/auth/tokens", cloud.login_body("admin", "admin"), token="")["token"]
+        self.container = f"/object-store/v1/AUTH_{shown['project']['id']}/bench"
+        self.headers = {"X-Auth-Token": cloud.token}
+        self._runs = 0
+        self._sources = {size: files / f"source-{size}" for size in (SMALL, LARGE)}
+        for size, path in self._sources.items():
+            path.write_bytes(random.Random(size).randbytes(size))
+
+    def fill(self) -> None:
+        self.cloud.call("PUT", self.container, data=b"")
+        for size, count in ((SMALL, SMALL_OBJECTS), (LARGE, LARGE_OBJECTS)):
+            data = self._sources[size].read_bytes()
+            for number in range(1, count + 1):
+                self.cloud.call("PUT", f"{self.container}/{size}-{number}", data=data)
+        for number in range(1, LARGE_OBJECTS + 1):
+            shutil.copy(self._sources[LARGE], self.files / f"{LARGE}-{number}")
+
+    def rows(self) -> list[Row]:
+        return [
+            Row("PUT of 4 KB", SMALL, self.put(SMALL), (65, 147), 10),
+            Row("GET of 4 KB", SMALL, self.get(SMALL, SMALL_OBJECTS), (123, 219), 10),
+            Row("PUT of 10 MB", LARGE, self.put(LARGE), (19.0, 32.3), 0.7, self.copies, "dd"),
+            Row("GET of 10 MB", LARGE, self.get(LARGE, LARGE_OBJECTS), (28.0, 36.2), 0.7, self.plain_get, "nginx"),
+        ]
+
+    def put(self, size: int) -> Load:
+        """New objects, each of a name of its own."""
+
+        def load(connections: int, seconds: float) -> float:
+            self._runs += 1
+            name = f"{self.container}/{self._runs}-"
+            script = (
+                f"local body, n = io.open({json.dumps(str(self._sources[size]))}, 'rb'):read('*a'), 0\n"
+                "request = function()\n  n = n + 1\n"
+                f"  return wrk.format('PUT', {json.dumps(name)} .. n, nil, body)\nend\n"
+            )
+            return run_wrk(self.cloud.url, script, self.headers, connections, seconds)["rps"]
+
+        return load
+
+    def get(self, size: int, count: int) -> Load:
+        return lambda connections, seconds: run_wrk(
+            self.cloud.url, _any_of(f"{self.container}/{size}-", count), self.headers, connections, seconds
+        )["rps"]
+
+    def plain_get(self, connections: int, seconds: float) -> float:
+        return run_wrk(self.plain.url, _any_of(f"/{LARGE}-", LARGE_OBJECTS), {}, connections, seconds)["rps"]
+
+    def copies(self, at_once: int, seconds: float) -> float:
+        """Files a second that so many loops of `dd` write, each flushed at its end."""
+        until = time.monotonic() + seconds
+        with tempfile.TemporaryDirectory(dir=self.files) as place:
+
+            def loop(number: int) -> int:
+                done = 0
+                while time.monotonic() < until:
+                    target = f"{place}/{number}-{done}"
+                    argv = ["dd", f"if={self._sources[LARGE]}", f"of={target}", "bs=1M", "conv=fsync"]
+                    run(argv, stderr=DEVNULL, check=True)
+                    done += 1
+                return done
+
+            started = time.monotonic()
+            with ThreadPoolExecutor(at_once) as pool:
+                count = sum(pool.map(loop, range(at_once)))
+            return count / (time.monotonic() - started)
+
+    def cpu_s(self) -> float:
+        """That the control process has used so far."""
+        fields = Path(f"/proc/{self.cloud.processes()['control']}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_S
+
+
+def _any_of(prefix: str, count: int) -> str:
+    return f"request = function() return wrk.format('GET', {json.dumps(prefix)} .. math.random({count})) end\n"
+
+
+def measure(bench: Bench, seconds: float, repeats: int, only: list[str]) -> dict[str, Any]:
+    """By row and number of connections: medians, the reference in turns with ours."""
+    found: dict[str, Any] = {}
+    for row in bench.rows():
+        if only and not any(row.name.startswith(name) for name in only):
+            continue
+        row.load(4, 1)
+        shown: dict[str, Any] = {"goal": row.goal, "beside": row.beside}
+        for connections, upstream in zip((1, 8), row.upstream, strict=True):
+            runs = [_turn(bench, row, connections, seconds) for _ in range(repeats)]
+            rate, cpu_ms, reference = (median(run[place] for run in runs) for place in range(3))
+            shown[str(connections)] = {
+                "rps": rate, "mb_s": rate * row.size / 1e6, "cpu_ms": cpu_ms, "upstream_rps": upstream,
+                "times_upstream": rate / upstream, "reference_rps": reference,
+                "share": rate / reference if reference else None,
+            }  # fmt: skip
+        found[row.name] = shown
+        rates = " / ".join(f"{shown[count]['rps']:.0f}" for count in ("1", "8"))
+        log(f"{row.name}: {rates} a second")
+    return found
+
+
+def _turn(bench: Bench, row: Row, connections: int, seconds: float) -> tuple[float, float, float]:
+    """(rate, milliseconds of CPU a request, rate of the reference or 0)"""
+    before = bench.cpu_s()
+    rate = row.load(connections, seconds)
+    cpu_ms = 1000 * (bench.cpu_s() - before) / max(1.0, rate * seconds)
+    return rate, cpu_ms, row.reference(connections, seconds) if row.reference else 0.0
+
+
+def show(found: dict[str, Any]) -> bool:
+    """Print the table; is every goal reached? Small objects have theirs at 8 connections, large ones at both."""
+    table = Table("request", "at", "a second", "MB/s", "CPU ms", "upstream", "times it", "beside", "share", "goal")
+    good = True
+    for name, row in found.items():
+        for count in ("1", "8"):
+            one, text = row[count], ""
+            if row["beside"] or count == "8":
+                reached = (one["share"] if row["beside"] else one["times_upstream"]) >= row["goal"]
+                good = good and reached
+                wanted = f"{row['goal']:.0%}" if row["beside"] else f"{row['goal']} times"
+                text = f"{wanted} {'reached' if reached else 'missed'}"
+            table.add_row(
+                name, count, f"{one['rps']:.0f}", f"{one['mb_s']:.0f}", f"{one['cpu_ms']:.2f}",
+                f"{one['upstream_rps']:.0f}", f"{one['times_upstream']:.1f}",
+                f"{row['beside']} {one['reference_rps']:.0f}" if row["beside"] else "",
+                f"{one['share']:.0%}" if row["beside"] else "", text,
+            )  # fmt: skip
+    Console(width=120).print(table)
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--duration", type=float, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows that begin so, with commas between them")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if shutil.which("wrk") is None or find_nginx() is None:
+        log("wrk and nginx are needed: apt-get install wrk nginx-light")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="alto-plain-") as name, PrivateCloud() as cloud:
+        files = Path(name)
+        files.chmod(0o755)
+        with PlainServer(files) as plain:
+            bench = Bench(cloud, files, plain)
+            bench.fill()
+            found = measure(bench, options.duration, options.repeats, [one for one in options.only.split(",") if one])
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0 if show(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
