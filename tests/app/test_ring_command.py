@@ -93,6 +93,55 @@ def test_a_lost_disk_is_replaced(place, alto, shown):
     assert sorted(path.name for path in (place / "d").glob("objects/*/*")) == sorted(kept)
 
 
+def test_a_disk_that_cannot_be_read_is_not_taken_for_empty(place, alto):
+    alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
+    put(store_of(place), b"data")
+    (place / "b").rename(place / "away")
+    refused = alto("remove", place / "b")
+    assert refused.exit_code == 1 and "--lost" in refused.stderr
+
+
+def test_a_disk_of_another_ring_is_taken_only_if_it_is_said(place, alto, shown):
+    alto("create", place / "a", place / "b", "--part-power", 4)
+    kept = put(store_of(place), b"data")
+    alto("remove", place / "b", "--lost")
+    assert alto("add", place / "b").exit_code == 0, "a removed disk has no mark"
+    (place / "state" / "objects" / "ring.json").unlink()
+    (place / "state" / "objects" / "ring.json.before").unlink()
+    refused = alto("add", place / "a")
+    assert refused.exit_code == 1 and "--take" in refused.stderr
+    refused = alto("add", place / "a", "--take")
+    assert refused.exit_code == 1 and "number of partitions" in refused.stderr, "the first ring has others"
+    alto("create", place / "c", "--part-power", 4)
+    assert alto("add", place / "a", "--take").exit_code == 0
+    assert b"".join(store_of(place).read(kept)) == b"data"
+
+
+def test_another_disk_is_used_when_it_is_accepted(place, alto, shown):
+    alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
+    (place / "a" / "altostratus-disk").write_text("another")
+    put(store_of(place), b"data")
+    assert not (place / "a" / "objects").exists()
+    assert "this is another disk" in shown()["disks"][0]["trouble"]
+    assert alto("replicate").exit_code == 1
+    assert alto("accept", place / "a").exit_code == 0
+    assert alto("replicate").exit_code == 0
+    assert [disk["trouble"] for disk in shown()["disks"]] == [None] * 3
+    (place / "b" / "altostratus-disk").write_text("another")
+    refused = alto("accept", place / "b")
+    assert refused.exit_code == 1 and "each disk at its own place" in refused.stderr
+
+
+def test_a_ring_that_cannot_be_read_is_told_with_advice(place, alto):
+    alto("create", place / "a", "--part-power", 4)
+    file = place / "state" / "objects" / "ring.json"
+    file.write_text("{")
+    refused = alto("show")
+    assert refused.exit_code == 1 and "ring.json.before" in "".join(refused.stderr.split())
+    assert "cannot be used" in object_disks.disk_troubles(Paths(place / "state"), CloudOptions())[0]
+    assert file.read_text() == "{"
+
+
 def test_quarantine_is_told(place, alto):
     alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
     blob_id = put(store_of(place), b"data")

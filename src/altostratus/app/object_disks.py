@@ -12,10 +12,11 @@ from altostratus.app.files import prepare_directories
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.contracts.object_store import ObjectStore, StoragePolicy
-from altostratus.drivers.object_store.embedded import EmbeddedStore, ring, upkeep
-from altostratus.drivers.object_store.embedded.disk import Disk
+from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring, upkeep
+from altostratus.drivers.object_store.embedded.disk import Disk, disk_of
 from altostratus.drivers.object_store.embedded.ring import Device, Ring, RingError
 from altostratus.drivers.object_store.policies import PolicyStores
+from altostratus.kernel import ids
 from altostratus.kernel.reconcilers import Reconciler
 
 if TYPE_CHECKING:  # the command must start fast
@@ -61,7 +62,7 @@ def create_ring(store: EmbeddedStore, directories: list[str], *, part_power: int
             )
         made = ring.create(part_power, replicas)
         for zone, directory in enumerate(directories, 1):
-            made = ring.add(made, usable_directory(directory, made), zone, 100.0)
+            made = add_disk(made, directory, zone, 100.0, former=before)
         return _as_next(before, ring.rebalance(made)[0])
 
     return store.alter_ring(make)
@@ -73,7 +74,42 @@ def _as_next(before: Ring, after: Ring) -> Ring:
     return ring.renumbered(after, first, before.version + 1)
 
 
-def usable_directory(path: str, present: Ring) -> str:
+def add_disk(present: Ring, path: str, zone: int, weight: float, *, former: Ring, take: bool = False) -> Ring:
+    """The ring with another disk, on which its mark is written. A disk of the `former` ring may be given again.
+
+    take   keep what is on a disk of another ring, such as one that was lost. Raises RingError.
+    """
+    whole = _usable_directory(path, present)
+    found, disk = marks.read(whole), Disk(-1, whole)
+    if any(found and device.mark == found for device in present.devices):
+        raise RingError(f"{whole} is a disk of the ring already, by another path.")
+    if found and not take and all(device.mark != found for device in former.devices):
+        raise RingError(
+            f"{whole} is marked as a disk of another ring. If that is gone, empty the directory, "
+            "or give --take to keep what is in it."
+        )
+    if take and any(present.partition_of(blob) != part for part in disk.partitions() for blob in disk.blobs_in(part)):
+        raise RingError(f"What is in {whole} was kept by a ring with another number of partitions; it cannot be taken.")
+    mark = ids.new_hex_id()
+    marks.write(whole, mark)
+    return ring.add(present, whole, zone, weight, mark=mark, mount=marks.mount_of(whole))
+
+
+def accept_disk(store: EmbeddedStore, path: str) -> Ring:
+    """From now on the disk that is there is the right one. Raises RingError."""
+
+    def change(before: Ring) -> Ring:
+        _usable_directory(path, ring.remove(before, path))
+        mark = marks.read(path) or ids.new_hex_id()
+        if any(device.mark == mark and device.path != path for device in before.devices):
+            raise RingError(f"{path} has the mark of another disk of the ring. Mount each disk at its own place.")
+        marks.write(path, mark)
+        return ring.accept(before, path, mark, marks.mount_of(path))
+
+    return store.alter_ring(change)
+
+
+def _usable_directory(path: str, present: Ring) -> str:
     """Its whole path. Raises RingError with what to do if the control process cannot keep anything there."""
     whole = os.path.realpath(path)
     if not os.path.isdir(whole):
@@ -92,19 +128,35 @@ def remove_disk(store: EmbeddedStore, path: str, *, lost: bool) -> Ring:
     """Take a disk out. Raises RingError while it has copies, unless they are lost anyway."""
 
     def take(before: Ring) -> Ring:
-        device = ring.find(before, path)
-        if not lost and _holds_anything(Disk(device.id, device.path)):
-            raise RingError(
-                f"{path} has copies still. Empty it: alto ring set-weight {path} 0, alto ring rebalance, "
-                "alto ring replicate; or give --lost if they cannot be read any longer."
-            )
+        disk = disk_of(ring.find(before, path))
+        if not lost:
+            _demand_empty(disk)
+        if not _trouble_of(disk):
+            marks.remove(str(disk.path))
         return ring.rebalance(ring.remove(before, path))[0]
 
     return store.alter_ring(take)
 
 
-def _holds_anything(disk: Disk) -> bool:
-    return any(disk.blobs_in(partition) for partition in disk.partitions())
+def _demand_empty(disk: Disk) -> None:
+    """Nobody knows what is on a disk that does not work."""
+    trouble = _trouble_of(disk)
+    if trouble:
+        raise RingError(f"{disk.path} does not work: {trouble}. If its copies are lost, give --lost.")
+    if any(disk.blobs_in(partition) for partition in disk.partitions()):
+        raise RingError(
+            f"{disk.path} has copies still. Empty it: alto ring set-weight {disk.path} 0, alto ring rebalance, "
+            "alto ring replicate; or give --lost if they cannot be read any longer."
+        )
+
+
+def _trouble_of(disk: Disk) -> str | None:
+    try:
+        disk.demand_right()
+        disk.room()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def picture(store: EmbeddedStore) -> dict[str, Any]:
@@ -128,12 +180,11 @@ def _disk_view(device: Device, held: int, expected: float) -> dict[str, Any]:
         "partitions": held, "expected": round(expected, 1), "free_bytes": None, "total_bytes": None,
         "pending": None, "quarantined": None, "trouble": None,
     }  # fmt: skip
-    disk = Disk(device.id, device.path)
-    try:
+    disk = disk_of(device)
+    shown["trouble"] = _trouble_of(disk)
+    if shown["trouble"] is None:
         shown["free_bytes"], shown["total_bytes"] = disk.room()
         shown["pending"], shown["quarantined"] = len(list(disk.pending())), len(disk.quarantined())
-    except OSError as error:
-        shown["trouble"] = error.strerror
     return shown
 
 
@@ -141,16 +192,17 @@ def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
     """Sentences about disks that do not work and copies that were set aside; none where there is no ring yet."""
     if options.objects != "embedded" or not (paths.objects / "ring.json").exists():
         return []
+    try:
+        disks = EmbeddedStore(paths.objects).all_disks()
+    except RingError as error:
+        return [str(error)]
     found = []
-    for disk in EmbeddedStore(paths.objects).all_disks():
-        try:
-            disk.room()
-            damaged = len(disk.quarantined())
-        except OSError as error:
-            found.append(f"{disk.path} does not work: {error.strerror}")
-            continue
-        if damaged:
-            found.append(f"{damaged} damaged copies lie in {disk.path}/quarantine; delete them when nobody needs them")
+    for disk in disks:
+        trouble = _trouble_of(disk)
+        if trouble is not None:
+            found.append(f"{disk.path} does not work: {trouble}")
+        elif damaged := len(disk.quarantined()):
+            found.append(f"{damaged} damaged copies lie in {disk.path}/quarantine; look at them: alto ring quarantine")
     return found
 
 

@@ -46,12 +46,13 @@ def add(
     disk: Annotated[str, typer.Argument(help="directory, best on a disk of its own")],
     zone: Annotated[int, typer.Option(help="disks that may fail together; 0: a zone of its own")] = 0,
     weight: Annotated[float, typer.Option(help="share of the partitions, such as the disk's size")] = 100.0,
+    take: Annotated[bool, typer.Option("--take", help="with the copies that another ring kept there")] = False,
 ) -> None:
     """Add a disk. It takes partitions after: alto ring rebalance"""
 
     def change(before: ring.Ring) -> ring.Ring:
         own_zone = 1 + max((device.zone for device in before.devices), default=0)
-        return ring.add(before, object_disks.usable_directory(disk, before), zone or own_zone, weight)
+        return object_disks.add_disk(before, disk, zone or own_zone, weight, former=before, take=take)
 
     with _store() as store:
         store.alter_ring(change)
@@ -75,6 +76,14 @@ def remove(
     with _store() as store:
         object_disks.remove_disk(store, disk, lost=lost)
     say("The disk is out of the ring. Missing copies are made by the cloud, or at once by: alto ring replicate")
+
+
+@app.command()
+def accept(disk: Directory) -> None:
+    """Say that what is mounted there now, or is not, is the right disk; nothing is written to it before."""
+    with _store() as store:
+        object_disks.accept_disk(store, disk)
+    say("The disk is used again. Missing copies are made by the cloud, or at once by: alto ring replicate")
 
 
 @app.command()

@@ -12,9 +12,10 @@ def make_disks(root, count):
 
 
 def make_store(directory, disks):
+    """Every disk's mark is its name."""
     store = EmbeddedStore(directory)
     made = ring.create(4, 3)
     for number, path in enumerate(disks):
-        made = ring.add(made, str(path), number % 3, 100.0)
+        made = ring.add(made, str(path), number % 3, 100.0, mark=path.name)
     store.change_ring(ring.rebalance(made)[0])
     return store

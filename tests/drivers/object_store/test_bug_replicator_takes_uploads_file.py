@@ -8,6 +8,7 @@ import os
 
 from altostratus.drivers.object_store.embedded.blob_file import Checksums
 from altostratus.drivers.object_store.embedded.disk import Disk, write_all
+from tests.drivers.object_store.disks import make_disks
 
 BLOB = "00" * 16
 DATA = b"data" * 1000
@@ -20,7 +21,7 @@ def ending_of(data):
 
 
 def test_both_write_the_same_copy(tmp_path):
-    disks = [Disk(number, str(tmp_path / str(number))) for number in range(2)]
+    disks = [Disk(number, str(path)) for number, path in enumerate(make_disks(tmp_path, 2))]
     uploads = [disk.begin(BLOB) for disk in disks]
     for upload in uploads:
         write_all(upload, DATA)
@@ -31,4 +32,4 @@ def test_both_write_the_same_copy(tmp_path):
     write_all(uploads[1], ending_of(DATA))
     disks[1].finish(uploads[1], BLOB, 0)
     assert b"".join(disks[1].open(BLOB, 0).blocks()) == DATA
-    assert os.listdir(tmp_path / "1" / "copying") == []
+    assert os.listdir(tmp_path / "disk1" / "copying") == []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One disk of the embedded store: files of blobs, by partition.
 
+altostratus-disk             whose disk it is (`marks`)
 objects/<partition>/<blob>   complete copies
 pending/<blob>               copies being written, and finished ones whose row is not known to be committed
 copying/<blob>.<random>      copies that the replicator is making
@@ -20,7 +21,9 @@ from pathlib import Path
 
 from altostratus.kernel import ids
 
+from . import marks
 from .blob_file import BlobFile, Checksums
+from .ring import Device
 
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 # a copy that is being made is written to all the time
@@ -30,8 +33,8 @@ _FORGOTTEN_S = 3600.0
 class Disk:
     """Every method raises OSError when the disk does not work; the caller turns to another one."""
 
-    def __init__(self, device_id: int, path: str) -> None:
-        self.id, self.path = device_id, Path(path)
+    def __init__(self, device_id: int, path: str, mark: str = "", mount: str = "") -> None:
+        self.id, self.path, self.mark, self.mount = device_id, Path(path), mark, mount
         self._objects, self._pending = f"{path}/objects", f"{path}/pending"
         self._copying, self._quarantine = f"{path}/copying", f"{path}/quarantine"
         self._preparing = threading.Lock()
@@ -40,16 +43,27 @@ class Disk:
         self._known: set[int] = set()
 
     def prepare(self) -> None:
-        """Make the directories, as those of a new or replaced disk are missing; flush what others may have made."""
+        """Make the directories, as those of a new or replaced disk are missing; flush what others may have made.
+
+        Raises WrongDiskError if it is another disk or is not mounted: nothing is written there then.
+        """
         with self._preparing:
+            self._ready = False
+            self.demand_right()
+            if self.mark and not marks.read(str(self.path)):
+                marks.write(str(self.path), self.mark)
             self._known = set()
-            for directory in (self.path, self._objects, self._pending, self._copying, self._quarantine):
+            for directory in (self._objects, self._pending, self._copying, self._quarantine):
                 _ensure_directory(directory)
             there = self.partitions()
             _sync_directory(self._objects)
             _sync_directory(str(self.path))
             self._known = set(there)
             self._ready = True
+
+    def demand_right(self) -> None:
+        """Raises WrongDiskError, or OSError if the disk does not work."""
+        marks.demand(str(self.path), self.mark, self.mount)
 
     def begin(self, blob_id: str) -> int:
         """A descriptor of a new pending file."""
@@ -166,6 +180,10 @@ class Disk:
             _sync_directory(self._objects)
             self._known.add(partition)
         return directory
+
+
+def disk_of(device: Device) -> Disk:
+    return Disk(device.id, device.path, device.mark, device.mount)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

@@ -11,21 +11,31 @@ from collections import Counter
 
 import msgspec
 
+from altostratus.contracts.object_store import ObjectStoreError
+
 MOST_PART_POWER = 20
 _NOBODY = -1
 
 
-class RingError(ValueError):
+class RingError(ObjectStoreError):
     """The ring cannot be so; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("broken", message)
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A disk: a directory on a file system of its own (or not). Weight 0 takes no partitions."""
+    """A disk: a directory on a file system of its own (or not). Weight 0 takes no partitions.
+
+    `mark` is what is written on it, `mount` the mount point that it lies on (see `marks`); empty: not looked at.
+    """
 
     id: int
     path: str
     zone: int
     weight: float
+    mark: str = ""
+    mount: str = ""
 
 
 class Ring(msgspec.Struct, frozen=True):
@@ -70,23 +80,24 @@ def create(part_power: int, replicas: int) -> Ring:
     return Ring(part_power, replicas)
 
 
-def add(ring: Ring, path: str, zone: int, weight: float) -> Ring:
+def add(ring: Ring, path: str, zone: int, weight: float, *, mark: str = "", mount: str = "") -> Ring:
     if any(device.path == path for device in ring.devices):
         raise RingError(f"{path} is in the ring already. Change its weight with set-weight.")
     if weight < 0:
         raise RingError("A weight is 0 or more.")
-    device = Device(ring.next_id, path, zone, weight)
+    device = Device(ring.next_id, path, zone, weight, mark, mount)
     return msgspec.structs.replace(ring, devices=(*ring.devices, device), next_id=ring.next_id + 1)
 
 
 def set_weight(ring: Ring, path: str, weight: float) -> Ring:
     if weight < 0:
         raise RingError("A weight is 0 or more.")
-    found = find(ring, path)
-    changed = msgspec.structs.replace(found, weight=weight)
-    return msgspec.structs.replace(
-        ring, devices=tuple(changed if device.id == found.id else device for device in ring.devices)
-    )
+    return _with(ring, msgspec.structs.replace(find(ring, path), weight=weight))
+
+
+def accept(ring: Ring, path: str, mark: str, mount: str) -> Ring:
+    """The disk as it is now is the right one."""
+    return _with(ring, msgspec.structs.replace(find(ring, path), mark=mark, mount=mount))
 
 
 def remove(ring: Ring, path: str) -> Ring:
@@ -100,6 +111,11 @@ def find(ring: Ring, path: str) -> Device:
             return device
     known = ", ".join(device.path for device in ring.devices) or "none"
     raise RingError(f"{path} is not in the ring. Its disks: {known}.")
+
+
+def _with(ring: Ring, changed: Device) -> Ring:
+    devices = tuple(changed if device.id == changed.id else device for device in ring.devices)
+    return msgspec.structs.replace(ring, devices=devices)
 
 
 def rebalance(ring: Ring) -> tuple[Ring, int]:
@@ -250,8 +266,11 @@ def dump(ring: Ring) -> bytes:
 
 
 def load(data: bytes) -> Ring:
-    """Raises RingError for a file that is no ring."""
+    """Raises RingError for what is no ring, or is not whole."""
     try:
-        return msgspec.json.decode(data, type=Ring)
+        found = msgspec.json.decode(data, type=Ring)
     except msgspec.MsgspecError as error:
-        raise RingError(f"The ring's file cannot be read: {error}") from None
+        raise RingError(f"it is no ring ({error})") from None
+    if any(len(row) != found.partitions for row in found.assignment):
+        raise RingError(f"partitions are missing ({found.partitions} in each row are right)")
+    return found

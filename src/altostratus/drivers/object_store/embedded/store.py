@@ -13,8 +13,8 @@ from altostratus.kernel import ids, log
 
 from . import ring as rings
 from .blob_file import BLOCK_BYTES, Checksums, DamagedError
-from .disk import Disk, is_full, write_all
-from .ring import Ring
+from .disk import Disk, disk_of, is_full, write_all
+from .ring import Ring, RingError
 
 _log = log.get("drivers.object_store")
 _FIRST_PART_POWER = 8
@@ -36,10 +36,7 @@ class _View:
 
     def __init__(self, ring: Ring, known: dict[int, Disk]) -> None:
         self.ring = ring
-        self.disks = {
-            device.id: known[device.id] if device.id in known else Disk(device.id, device.path)
-            for device in ring.devices
-        }
+        self.disks = {device.id: _same(known.get(device.id), disk_of(device)) for device in ring.devices}
 
     def holders(self, partition: int) -> list[Disk]:
         found = dict.fromkeys(row[partition] for row in self.ring.assignment)
@@ -54,6 +51,11 @@ class _View:
         yield from self.handoffs(partition)
 
 
+def _same(known: Disk | None, now: Disk) -> Disk:
+    """The known one, unless another disk was accepted in its place."""
+    return known if known is not None and (known.mark, known.mount) == (now.mark, now.mount) else now
+
+
 class EmbeddedStore:
     """`directory` holds the ring's file and, until others are added, the only disk."""
 
@@ -61,12 +63,13 @@ class EmbeddedStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory, self._ring_file = str(directory), f"{directory}/ring.json"
+        self._former_file = f"{self._ring_file}.before"
         self._lock = threading.Lock()
         self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
         self._seen: tuple[int, int] | None = None
         self._present = _View(Ring(1, 1), {})
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.path.exists(self._ring_file):
+        if not os.path.exists(self._ring_file) and not os.path.exists(self._former_file):
             self._make_first_ring()
 
     # the ring
@@ -77,7 +80,8 @@ class EmbeddedStore:
         return self._view().ring
 
     def change_ring(self, ring: Ring) -> None:
-        """Put another ring in the place of the present one, whole or not at all."""
+        """Put another ring in the place of the present one, whole or not at all. The present one is kept beside it."""
+        self._keep_former()
         whole_file.replace(self._ring_file, rings.dump(ring))
 
     def alter_ring(self, change: Callable[[Ring], Ring]) -> Ring:
@@ -104,23 +108,57 @@ class EmbeddedStore:
         return self._view().in_order(partition)
 
     def _make_first_ring(self) -> None:
+        """Of one disk, which is lost together with the ring if it is: there is no mount to look for."""
         first = f"{self._directory}/disk-1"
         os.makedirs(first, mode=0o700, exist_ok=True)
         empty = rings.create(_FIRST_PART_POWER, REPLICAS)
-        made, _ = rings.rebalance(rings.add(empty, first, 1, 100.0))
-        self.alter_ring(lambda ring: ring if ring.version else made)
+        made, _ = rings.rebalance(rings.add(empty, first, 1, 100.0, mark=ids.new_hex_id()))
+        with whole_file.locked(self._ring_file):
+            if not os.path.exists(self._ring_file):
+                whole_file.replace(self._ring_file, rings.dump(made))
+
+    def _keep_former(self) -> None:
+        draft = f"{self._former_file}.new"
+        try:
+            os.link(self._ring_file, draft)
+            os.replace(draft, self._former_file)
+        except FileExistsError:
+            os.unlink(draft)  # of a command that was killed
+            self._keep_former()
 
     def _view(self) -> _View:
+        """Raises RingError as long as there is no ring that can be read; one that was read once stays in force."""
         try:
             found = os.stat(self._ring_file)
         except FileNotFoundError:
+            if self._seen is None:
+                raise self._unreadable("it is not there") from None
             return self._present
         seen = found.st_mtime_ns, found.st_ino
         if seen != self._seen:
             with self._lock, open(self._ring_file, "rb") as handle:
-                self._present = _View(rings.load(handle.read()), self._present.disks)
-                self._seen = seen
+                self._take(handle.read(), seen)
         return self._present
+
+    def _take(self, data: bytes, seen: tuple[int, int]) -> None:
+        try:
+            self._present = _View(rings.load(data), self._present.disks)
+        except RingError as error:
+            trouble = self._unreadable(str(error))
+            if self._seen is None:
+                raise trouble from None
+            _log.error("%s Until then the ring before is in force.", trouble)
+        self._seen = seen
+
+    def _unreadable(self, why: str) -> RingError:
+        if os.path.exists(self._former_file):
+            advice = (
+                f"The ring before its last change is in {self._former_file}: put that in its place (cp), "
+                "repeat the last change, then run: alto ring replicate. Objects on disks of the ring are found again."
+            )
+        else:
+            advice = "Bring it back from a backup, or move it away if no disk was ever added: a first ring is made."
+        return RingError(f"The ring {self._ring_file} cannot be used: {why}. {advice}")
 
     # the contract
 

@@ -52,6 +52,7 @@ def replicate(store: EmbeddedStore, progress: Progress | None = None, pace: Pace
     disks = store.all_disks()
     for disk in disks:
         try:
+            disk.prepare()
             disk.forget_copying()
         except OSError as error:
             work.give_up(disk, error)
