@@ -177,6 +177,10 @@ def with_deprecated(policies: Policies, name: str, deprecated: bool) -> Policies
     return _with(policies, msgspec.structs.replace(found, deprecated=deprecated))
 
 
+def default(policies: Policies) -> StoragePolicy:
+    return next(policy for policy in policies if policy.default)
+
+
 def get(policies: Policies, name: str) -> StoragePolicy:
     """By its name or an alias, in letters of any case."""
     for policy in policies:
