@@ -80,24 +80,23 @@ def delete_one(call: Call, account: str, path: str) -> None:
     delete_at(call, Place(account, container, name))
 
 
-def delete_at(call: Call, place: Place) -> None:
-    """The object, or the container if no object is named. Whoever calls it wakes the waste."""
+def delete_at(call: Call, place: Place) -> str | None:
+    """The object, or the container if no object is named. Whoever calls it wakes the waste.
+
+    Returns the id of the marker that is in the object's place now, if one is.
+    """
     if place.name:
-        _delete_object(call, place)
-    else:
-        _delete_container(call, place)
+        return _delete_object(call, place)
+    _delete_container(call, place)
+    return None
 
 
-def _delete_object(call: Call, place: Place) -> None:
+def _delete_object(call: Call, place: Place) -> str | None:
     container = container_for(call, place, "write")
-
-    def remove(tx: Tx) -> None:
-        row = objects.find(tx, container.id, place.name)
-        if row is None:
-            raise not_found("object", place.name)
-        objects.delete(tx, container, row)
-
-    writes_of(call).run(remove)
+    deleted = writes_of(call).run(lambda tx: objects.delete(tx, container, place.name))
+    if not deleted.found:
+        raise not_found("object", place.name)
+    return deleted.version_id
 
 
 def _delete_container(call: Call, place: Place) -> None:

@@ -11,7 +11,7 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, forms, policies, symlinks, web
+from altostratus.services.object_store.api import bulk, cors, forms, policies, symlinks, versions, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.uploading import extract_archive
@@ -62,6 +62,7 @@ def _settings_of(call: Call, before: dict[str, Any]) -> dict[str, Any]:
         if name.upper().replace("X-", "X-REMOVE-", 1) in call.headers:
             settings[name] = ""
     _set_versions(call, settings)
+    versions.set_kept(call, settings)
     return {name: value for name, value in settings.items() if value != ""}
 
 
@@ -136,6 +137,9 @@ def list_objects(call: Call) -> Reply:
     row = container_for(call, place, "list")
     wanted, form = wanted_of(call), format_of(call)
     table = table_of(StoredObject)
+    if "versions" in call.query:
+        items = versions.listed(call, row, wanted)
+        return finished(listing_reply("container", place.container, items, "json", _container_headers(call, row)))
     with call.cloud.db.read_in_turn() as tx:
         found = listing.page(tx, select(table).where(table.c.container_id == row.id), table, wanted)
     items = [

@@ -51,6 +51,7 @@ def show_info(call: Call) -> Reply:
         "staticweb": {},
         "formpost": {"allowed_digests": list(forms.DIGESTS)},
         "versioned_writes": {"allowed_flags": [STACK, HISTORY]},
+        "object_versioning": {},
         "dlo": {"max_segments": 10_000},
         "slo": {
             "max_manifest_segments": manifests.MOST_SEGMENTS,

@@ -11,7 +11,17 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, forms, manifests, receiving, symlinks, temp_urls, web
+from altostratus.services.object_store.api import (
+    bulk,
+    cors,
+    forms,
+    manifests,
+    receiving,
+    symlinks,
+    temp_urls,
+    versions,
+    web,
+)
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
@@ -51,6 +61,7 @@ def _found(call: Call) -> tuple[Row[Any], Contents]:
     found = symlinks.resolved(call, place)
     if found.place != place:
         call.reply_headers["Content-Location"] = symlinks.path_of(call, found.place)
+    versions.tell(call, found.container, found.row)
     account = found.place.account
     with call.cloud.db.read() as tx:
         return found.row, contents_of(tx, account, found.row, guard_for(call, account))
@@ -138,6 +149,7 @@ def post_object(call: Call) -> Reply:
     if forms.is_form(call):
         return forms.post_form(call)
     place = place_of(call)
+    versions.demand_none(place)
     container = container_for(call, place, "write")
     symlinks.demand_no_target(call)
     described = receiving.described(call)
@@ -163,7 +175,12 @@ def delete_object(call: Call) -> Reply:
     place = place_of(call)
     if one(call, "multipart-manifest") == "delete":
         return bulk.delete_with_segments(call, place)
-    bulk.delete_at(call, place)
+    if place.version:
+        versions.delete(call, place)
+    else:
+        marker_id = bulk.delete_at(call, place)
+        if marker_id is not None:
+            call.reply_headers[versions.VERSION_ID] = marker_id
     call.cloud.bus.wake(WASTE)
     return finished(Reply(204))
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import ApiError, BadRequest, Conflict, PreconditionFailed, Unauthorized
 from altostratus.kernel.resource.call import Call
+from altostratus.services.object_store.api import versions
 from altostratus.services.object_store.api.visits import Place, container_for, guard_for, one
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import access, containers, objects
@@ -40,7 +41,7 @@ def resolved(call: Call, place: Place) -> Found:
     container = container_for(call, place, "read")
     for _ in range(MOST_HOPS + 1):
         with call.cloud.db.read() as tx:
-            row = objects.find(tx, container.id, place.name)
+            row = versions.find(tx, container, place)
         if row is None:
             raise not_found("object", place.name)
         if etag and etag != row.etag:

@@ -10,7 +10,7 @@ from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving, symlinks, temp_urls
+from altostratus.services.object_store.api import bulk, manifests, receiving, symlinks, temp_urls, versions
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.policies import default_policy
 from altostratus.services.object_store.api.reading import bytes_of
@@ -41,6 +41,8 @@ def put_object(call: Call) -> Reply:
     temp_urls.demand_plain(call)
     if "X-COPY-FROM" in call.headers:
         return _copy(call, place, container)
+    if place.version:
+        return _put_version(call, place, container)
     if one(call, "multipart-manifest") == "put":
         return _put_manifest(call, place, container)
     expected = receiving.expected_size(call)
@@ -55,7 +57,7 @@ def put_object(call: Call) -> Reply:
 def store(
     call: Call, container: Row[Any], name: str, stream: Readable, expected: int | None, described: dict[str, Any]
 ) -> dict[str, Any]:
-    """Bytes first, then the row; the row's values. `described` has the columns that are not about the bytes."""
+    """Bytes first, then the row; the row's values, and `version_id`. `described`: columns that are not of the bytes."""
     blob_id, size, md5 = receiving.receive(call, container.policy, stream, expected)
     values = {
         "name": name, "size": size, "etag": md5, "blob_id": blob_id, "segments": None, "modified_us": now_us(),
@@ -63,27 +65,28 @@ def store(
     }  # fmt: skip
     try:
         receiving.demand_etag(call, md5)
-        commit(call, container, values)
+        version_id = commit(call, container, values)
     except BaseException:
         if blob_id is not None:
             store_of(call).delete(blob_id)
         raise
-    return values
+    return {**values, "version_id": version_id}
 
 
 def commit(
     call: Call, container: Row[Any], values: dict[str, Any], demand: Callable[[Tx], None] = lambda _tx: None
-) -> None:
-    """`demand(tx)` raises if the object may not be written now."""
+) -> str | None:
+    """The version's id, where there are versions. `demand(tx)` raises if the object may not be written now."""
 
-    def write(tx: Tx) -> None:
+    def write(tx: Tx) -> str | None:
         demand(tx)
-        objects.put(tx, container, values)
+        return objects.put(tx, container, values)
 
-    writes_of(call).run(write)
+    version_id = writes_of(call).run(write)
     if values["blob_id"] is not None:
         store_of(call).settle(values["blob_id"])
     call.cloud.bus.wake(WASTE)
+    return version_id
 
 
 def _demand_may_replace(call: Call, container: Row[Any], place: Place) -> None:
@@ -100,7 +103,15 @@ def _demand_may_replace(call: Call, container: Row[Any], place: Place) -> None:
 def _stored(values: dict[str, Any], headers: dict[str, str] | None = None) -> Reply:
     etag = f'"{values["etag"]}"' if values["segments"] is not None else values["etag"]
     shown = {"ETag": etag, "Last-Modified": http_date(values["modified_us"]), **(headers or {})}
+    if values["version_id"] is not None:
+        shown[versions.VERSION_ID] = values["version_id"]
     return finished(Reply(201, headers=shown))
+
+
+def _put_version(call: Call, place: Place, container: Row[Any]) -> Reply:
+    """A version becomes the current object again."""
+    row = versions.make_current(call, place, container)
+    return _stored({**row._mapping, "version_id": place.version})
 
 
 def extract_archive(call: Call, place: Place) -> Reply:
@@ -139,8 +150,7 @@ def _put_manifest(call: Call, place: Place, container: Row[Any]) -> Reply:
         "blob_id": None, "segments": segments, "modified_us": now_us(),
         "content_type": receiving.content_type_of(call, place.name), **described,
     }  # fmt: skip
-    commit(call, container, values)
-    return _stored(values)
+    return _stored({**values, "version_id": commit(call, container, values)})
 
 
 # copies
@@ -167,7 +177,7 @@ def _copy(call: Call, place: Place, container: Row[Any]) -> Reply:
             "name": place.name, "size": row.size, "etag": row.etag, "blob_id": None, "segments": row.segments,
             "modified_us": now_us(), **described,
         }  # fmt: skip
-        commit(call, container, values)
+        values["version_id"] = commit(call, container, values)
     else:
         pieces = receiving.Pieces(bytes_of(call, contents.spans, 0, contents.size))
         values = store(call, container, place.name, pieces, contents.size, described)
@@ -185,10 +195,13 @@ def _without_manifest(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _source_of(call: Call, place: Place) -> Place:
-    text = unquote(call.headers["X-COPY-FROM"].encode("latin-1", "replace").decode("utf-8", "replace"))
+    """`?version-id=` at its end names a version, as does that parameter of a COPY."""
+    given, _, version = call.headers["X-COPY-FROM"].partition("?version-id=")
+    text = unquote(given.encode("latin-1", "replace").decode("utf-8", "replace"))
     container, slash, name = text.lstrip("/").partition("/")
     if not (container and slash and name):
         raise PreconditionFailed(
             "X-Copy-From and Destination headers must have the form <container name>/<object name>."
         )
-    return Place(call.headers.get("X-COPY-FROM-ACCOUNT") or place.account, container, name)
+    account = call.headers.get("X-COPY-FROM-ACCOUNT") or place.account
+    return Place(account, container, name, unquote(version) or place.version)

@@ -25,17 +25,20 @@ READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the path names; empty parts are not named."""
+    """What the path names; empty parts are not named. `version` is the id of one of the object's versions."""
 
     account: str
     container: str = ""
     name: str = ""
+    version: str = ""
 
 
 def place_of(call: Call) -> Place:
     """Raises PreconditionFailed, BadRequest or NotFound for names that cannot be."""
     options = call.cloud[ObjectStoreOptions]
-    place = Place(call.params["account"], call.params.get("container", ""), call.params.get("object", ""))
+    name = call.params.get("object", "")
+    version = one(call, "version-id") if name else ""
+    place = Place(call.params["account"], call.params.get("container", ""), name, version)
     if access.project_of(place.account) is None:
         raise not_found("account", place.account)
     _demand_name("container", place.container, options.max_container_name_length)

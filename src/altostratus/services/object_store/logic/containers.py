@@ -10,7 +10,7 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.services.object_store.logic import parts
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.models import Account, Container, PolicyCounts, StoredObject
+from altostratus.services.object_store.models import Account, Container, ObjectVersion, PolicyCounts, StoredObject
 
 _account, _container, _counts = table_of(Account), table_of(Container), table_of(PolicyCounts)
 _COUNT_IN_CONTAINER = (
@@ -77,13 +77,14 @@ def put(
 
 
 def delete(tx: Tx, row: Row[Any]) -> None:
-    """Uploads in parts that go there end with it. Raises Conflict for a container that has objects."""
-    item = table_of(StoredObject)
-    if tx.first(select(item.c.name).where(item.c.container_id == row.id).limit(1)) is not None:
-        raise Conflict(
-            "There was a conflict when trying to complete your request. Delete the container's objects first.",
-            kind="BucketNotEmpty",
-        )
+    """Uploads in parts that go there end with it. Raises Conflict for a container that has objects, or versions."""
+    for model, what in ((StoredObject, "objects"), (ObjectVersion, "versions of objects")):
+        item = table_of(model).c
+        if tx.first(select(item.name).where(item.container_id == row.id).limit(1)) is not None:
+            raise Conflict(
+                f"There was a conflict when trying to complete your request. Delete the container's {what} first.",
+                kind="BucketNotEmpty",
+            )
     size = parts.drop_uploads(tx, row.id)
     tx.delete(Container, row.id)
     _count_in_account(tx, row, 0, -size, -1)

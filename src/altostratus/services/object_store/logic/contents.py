@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
-from altostratus.services.object_store.logic import containers, listing, objects
+from altostratus.services.object_store.logic import containers, listing, stored
 from altostratus.services.object_store.logic.listing import Wanted
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.models import StoredObject
@@ -100,7 +100,7 @@ def find_many(tx: Tx, account: str, names: list[tuple[str, str]], guard: Guard) 
         for start in range(0, len(wanted), _AT_ONCE):
             some = item.c.name.in_(wanted[start : start + _AT_ONCE])
             for row in tx.rows(select(item).where(item.c.container_id == container.id, some)):
-                if not objects.has_expired(row):
+                if not stored.has_expired(row):
                     found[container_name, row.name] = row
     return found
 
@@ -134,11 +134,11 @@ def _dynamic(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
         item = table_of(StoredObject)
         wanted = Wanted(_MOST_DYNAMIC, prefix=prefix)
         page = listing.page(tx, select(item).where(item.c.container_id == container.id), item, wanted)
-        parts = [part for part in page if not isinstance(part, str) and not objects.has_expired(part)]
+        parts = [part for part in page if not isinstance(part, str) and not stored.has_expired(part)]
     etag = hashlib.md5("".join(part.etag for part in parts).encode(), usedforsecurity=False).hexdigest()
     return Contents(
         f'"{etag}"',
-        sum(objects.held_bytes(part._mapping) for part in parts),
+        sum(stored.held_bytes(part._mapping) for part in parts),
         max([row.modified_us, *(part.modified_us for part in parts)]),
         tuple(span for part in parts for span in _own_spans(tx, part)),
     )

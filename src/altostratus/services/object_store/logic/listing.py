@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages of names: prefix, delimiter, markers, both directions. A page costs the same in a container of any size."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Table
+from sqlalchemy import ColumnElement, Select, Table, tuple_
 
 from altostratus.kernel.db import Row, Tx
 
@@ -35,31 +36,31 @@ class Subdir(str):
 
 def page(tx: Tx, statement: Select[Any], table: Table, wanted: Wanted) -> list[Row[Any] | Subdir]:
     """Rows and common prefixes in order of their names' bytes. `statement` selects rows of `table` with a `name`."""
-    found: list[Row[Any] | Subdir] = []
-    for item in _items(tx, statement, table, wanted):
-        if len(found) == wanted.limit:
-            break
-        if not (wanted.flat and isinstance(item, Subdir)):
-            found.append(item)
-    return found
+    return limited(items(tx, statement, (table.c.name,), wanted), wanted)
 
 
-def _items(tx: Tx, statement: Select[Any], table: Table, wanted: Wanted) -> Iterator[Row[Any] | Subdir]:
-    name, ordered = table.c.name, _bounded(statement, table, wanted)
-    position, inside = wanted.marker, ""
-    size = min(wanted.limit, _CHUNK)
+def limited(found: Iterable[Row[Any] | Subdir], wanted: Wanted) -> list[Row[Any] | Subdir]:
+    """As many as are wanted."""
+    shown = (item for item in found if not (wanted.flat and isinstance(item, Subdir)))
+    return list(itertools.islice(shown, wanted.limit))
+
+
+def items(
+    tx: Tx, statement: Select[Any], order: tuple[ColumnElement[Any], ...], wanted: Wanted,
+    after: tuple[Any, ...] | None = None,
+) -> Iterator[Row[Any] | Subdir]:  # fmt: skip
+    """Without end. `order` is the name, and what orders rows of the same name; `after` a row's place, or a name."""
+    ordered = _bounded(statement, order, wanted)
+    position = after or ((wanted.marker,) if wanted.marker else ())
+    inside, size = "", min(wanted.limit, _CHUNK)
     while size:
-        after = ordered
-        if inside:
-            after = after.where(name < inside if wanted.reverse else name > inside + _LAST)
-        elif position:
-            after = after.where(name < position if wanted.reverse else name > position)
-        rows = tx.rows(after.limit(size))
+        place = (inside + _LAST if not wanted.reverse else inside,) if inside else position
+        rows = tx.rows(_behind(ordered, order, place, reverse=wanted.reverse).limit(size))
         for row in rows:
-            position = row.name
+            position = tuple(row._mapping[column.key or ""] for column in order)
             if inside and row.name.startswith(inside):
                 continue
-            inside = _subdir_of(row.name, wanted)
+            inside = subdir_of(row.name, wanted)
             if not inside:
                 yield row
             elif not _is_behind(inside, wanted):
@@ -69,16 +70,28 @@ def _items(tx: Tx, statement: Select[Any], table: Table, wanted: Wanted) -> Iter
         size = _CHUNK
 
 
-def _bounded(statement: Select[Any], table: Table, wanted: Wanted) -> Select[Any]:
-    name = table.c.name
+def _behind(
+    statement: Select[Any], order: tuple[ColumnElement[Any], ...], place: tuple[Any, ...], *, reverse: bool
+) -> Select[Any]:
+    if not place:
+        return statement
+    # one column is no tuple: SQLite makes less of it
+    here = order[0] if len(place) == 1 else tuple_(*order)
+    there = place[0] if len(place) == 1 else tuple_(*place)
+    return statement.where(here < there if reverse else here > there)
+
+
+def _bounded(statement: Select[Any], order: tuple[ColumnElement[Any], ...], wanted: Wanted) -> Select[Any]:
+    name = order[0]
     if wanted.prefix:
         statement = statement.where(name >= wanted.prefix, name < wanted.prefix + _LAST)
     if wanted.end_marker:
         statement = statement.where(name > wanted.end_marker if wanted.reverse else name < wanted.end_marker)
-    return statement.order_by(name.desc() if wanted.reverse else name)
+    return statement.order_by(*(column.desc() if wanted.reverse else column for column in order))
 
 
-def _subdir_of(name: str, wanted: Wanted) -> str:
+def subdir_of(name: str, wanted: Wanted) -> str:
+    """The common prefix that stands for the name, or nothing."""
     if not wanted.delimiter:
         return ""
     found = name.find(wanted.delimiter, len(wanted.prefix))

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as rows. What replaces or deletes one leaves its bytes to the waste, in the same transaction."""
+"""Objects as rows. What replaces or deletes one leaves its bytes to the waste, in the same transaction, or keeps it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.object_store.logic import containers, parts, quotas, versions
-from altostratus.services.object_store.models import StoredObject, UploadPart, Waste
+from altostratus.services.object_store.logic import containers, quotas, versioning, versions
+from altostratus.services.object_store.logic.stored import has_expired, held_bytes, waste
+from altostratus.services.object_store.models import Container, ObjectVersion, StoredObject
 
-_UNSAID: dict[str, Any] = {"expires_at": None, "segments": None, "parts_id": None, "s3": None}
+_UNSAID: dict[str, Any] = {"expires_at": None, "segments": None, "parts_id": None, "s3": None, "version_us": None}
+
+
+class Deleted(NamedTuple):
+    """What a delete did. `version_id` is that of the marker that it left, or of the version that is gone."""
+
+    found: bool
+    version_id: str | None = None
+    was_marker: bool = False
 
 
 def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
@@ -20,43 +29,75 @@ def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
     return None if row is None or has_expired(row) else row
 
 
-def has_expired(row: Row[Any]) -> bool:
-    return row.expires_at is not None and row.expires_at <= clock.unix()
+def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
+    """Write the row of a new or replaced object. Raises NotFound (container), TooLarge (quota).
 
-
-def held_bytes(values: Mapping[Any, Any]) -> int:
-    """What the object counts: the bytes of segments are counted where they are."""
-    return int(values["size"]) if values.get("blob_id") or values.get("parts_id") else 0
-
-
-def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> None:
-    """Write the row of a new or replaced object. Raises NotFound (container), TooLarge (quota)."""
-    counts = quotas.counts_of(tx, container)
-    name, values = values["name"], {**_UNSAID, **values}
-    before = tx.find(StoredObject, container.id, name)
-    held = held_bytes(values) - (held_bytes(before._mapping) if before is not None else 0)
-    quotas.demand(counts, int(before is None), held)
+    Returns the version's id, or None in a container that never kept any.
+    """
+    now = quotas.counts_of(tx, container)
+    values = {**_UNSAID, **values}
+    before = tx.find(StoredObject, container.id, values["name"])
+    stays = before is not None and versioning.keeps(now.settings) and versioning.outlives(now.settings, before)
+    replaced = 0 if before is None or stays else held_bytes(before._mapping)
+    quotas.demand(now, int(before is None), held_bytes(values) - replaced)
+    if versioning.keeps(now.settings):
+        values["version_us"] = versioning.make_way(tx, container, now.settings, values["name"], before)
     if before is None:
         tx.insert(StoredObject, container_id=container.id, **values)
-        containers.count(tx, container, 1, held)
-        return
-    if versions.keeps(counts.settings) and not has_expired(before):
-        versions.archive(tx, counts, before, held_bytes(before._mapping))
+        containers.count(tx, container, 1, held_bytes(values))
     else:
-        _waste(tx, before)
-    _replace(tx, container, before, values)
+        if versions.keeps(now.settings) and not has_expired(before):
+            versions.archive(tx, now, before, held_bytes(before._mapping))
+        elif not stays:
+            waste(tx, before)
+        _replace(tx, container, before, values)
+    return versioning.shown(values["version_us"]) if versioning.keeps(now.settings) else None
 
 
-def delete(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
-    """Delete the object as it was read; False if it was replaced or deleted meanwhile."""
+def delete(tx: Tx, container: Row[Any], name: str, *, leaves_null: bool = False) -> Deleted:
+    """As a client wants it. `leaves_null`: a marker, where versions are off; where they are on there is one anyway."""
+    now = tx.find(Container, container.id)
+    if now is None:
+        return Deleted(found=False)
+    row = tx.find(StoredObject, container.id, name)
+    found = row is not None and not has_expired(row)
+    if versioning.keeps(now.settings) and (versioning.is_on(now.settings) or leaves_null):
+        marker = versioning.mark_deleted(tx, now, name, row)
+        if row is not None and not versioning.outlives(now.settings, row):
+            waste(tx, row)
+        if row is not None:
+            _remove(tx, container, row)
+        return Deleted(found, marker, was_marker=True)
+    if row is not None and found:
+        _delete_unmarked(tx, now, row)
+    return Deleted(found)
+
+
+def delete_version(tx: Tx, container: Row[Any], name: str, version_id: str, *, brings_back: bool) -> Deleted:
+    """For good. `brings_back`: the version before becomes the current one, if it was that or a marker that hid it.
+
+    Raises ValueError for what is no id.
+    """
+    row = versioning.find(tx, container.id, name, version_id)
+    if row is None:
+        return Deleted(found=False)
+    if versioning.is_version(row):
+        versioning.remove(tx, container, row)
+        was_newest = row.noncurrent_us is None
+    else:
+        waste(tx, row)
+        _remove(tx, container, row)
+        was_newest = True
+    if was_newest and brings_back:
+        versioning.bring_back(tx, container, name)
+    return Deleted(True, version_id, versioning.is_marker(row))
+
+
+def expire(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
+    """Its time is over; unless it was replaced or deleted meanwhile. A version of it stays."""
     now = tx.find(StoredObject, container.id, row.name)
-    if now is None or (now.blob_id, now.modified_us) != (row.blob_id, row.modified_us):
-        return False
-    if versions.keeps(container.settings):
-        return _delete_version(tx, container, row)
-    _waste(tx, row)
-    _remove(tx, container, row)
-    return True
+    if now is not None and (now.blob_id, now.modified_us) == (row.blob_id, row.modified_us):
+        _delete_unmarked(tx, container, row)
 
 
 def drop_expired(tx: Tx, container: Row[Any]) -> None:
@@ -64,25 +105,44 @@ def drop_expired(tx: Tx, container: Row[Any]) -> None:
     item = table_of(StoredObject)
     due = (item.c.container_id == container.id, item.c.expires_at <= int(clock.unix()))
     for row in tx.rows(select(item).where(*due).limit(500)):
-        delete(tx, container, row)
+        _delete_unmarked(tx, container, row)
 
 
-def _delete_version(tx: Tx, container: Row[Any], row: Row[Any]) -> bool:
+def update(tx: Tx, container: Row[Any], row: Row[Any], values: dict[str, Any]) -> None:
+    """Change what is said about an object or a version, not its bytes."""
+    if versioning.is_version(row):
+        tx.update(ObjectVersion, container.id, row.name, row.newest_first, **values)
+    else:
+        tx.update(StoredObject, container.id, row.name, **values)
+
+
+def _delete_unmarked(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
+    if versions.keeps(container.settings):
+        _delete_to_keeper(tx, container, row)
+        return
+    if row.version_us is not None:
+        versioning.archive(tx, container, row)
+    else:
+        waste(tx, row)
+    _remove(tx, container, row)
+
+
+def _delete_to_keeper(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
+    """Where another container keeps versions."""
     before = versions.newest(tx, container, row.name)
     if before is not None:
         keeper, version = before
-        _waste(tx, row)
+        waste(tx, row)
         tx.delete(StoredObject, keeper.id, version.name)
         containers.count(tx, keeper, -1, -held_bytes(version._mapping))
         _replace(tx, container, row, {**version._mapping, "container_id": container.id, "name": row.name})
-        return True
+        return
     if versions.HISTORY in container.settings:
         versions.archive(tx, container, row, held_bytes(row._mapping))
         versions.mark_deleted(tx, container, row.name)
     else:
-        _waste(tx, row)
+        waste(tx, row)
     _remove(tx, container, row)
-    return True
 
 
 def _replace(tx: Tx, container: Row[Any], before: Row[Any], values: Mapping[Any, Any]) -> None:
@@ -94,23 +154,3 @@ def _replace(tx: Tx, container: Row[Any], before: Row[Any], values: Mapping[Any,
 def _remove(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
     tx.delete(StoredObject, container.id, row.name)
     containers.count(tx, container, -1, -held_bytes(row._mapping))
-
-
-def unreferenced(tx: Tx, blob_ids: list[str]) -> set[str]:
-    """Which of these blobs belong to no object and to no part."""
-    found: set[str] = set()
-    for column in (table_of(StoredObject).c.blob_id, table_of(UploadPart).c.blob_id):
-        found.update(tx.scalars(select(column).where(column.in_(blob_ids))))
-    return set(blob_ids) - found
-
-
-def _waste(tx: Tx, row: Row[Any]) -> None:
-    if row.blob_id is not None:
-        tx.insert(Waste, blob_id=row.blob_id)
-    if row.parts_id is not None:
-        parts.drop_parts(tx, row.parts_id)
-
-
-def update(tx: Tx, container: Row[Any], row: Row[Any], values: dict[str, Any]) -> None:
-    """Change what is said about an object, not its bytes."""
-    tx.update(StoredObject, container.id, row.name, **values)

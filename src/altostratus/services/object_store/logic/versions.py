@@ -19,7 +19,7 @@ from altostratus.services.object_store.models import StoredObject
 STACK, HISTORY = "x-versions-location", "x-history-location"
 MARKER_TYPE = "application/x-deleted;swift_versions_deleted=1"
 _STAMP_STEP_US = 10  # stamps have five decimals
-_EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 def keeps(settings: dict[str, Any]) -> bool:
@@ -57,7 +57,7 @@ def mark_deleted(tx: Tx, container: Row[Any], name: str) -> None:
         return
     keeper, moment = _keeper(tx, container), now_us()
     tx.insert(
-        StoredObject, container_id=keeper.id, name=_prefix(name) + stamp(moment), size=0, etag=_EMPTY_MD5,
+        StoredObject, container_id=keeper.id, name=_prefix(name) + stamp(moment), size=0, etag=EMPTY_MD5,
         content_type=MARKER_TYPE, modified_us=moment, meta={}, headers={},
     )  # fmt: skip
     containers.count(tx, keeper, 1, 0)

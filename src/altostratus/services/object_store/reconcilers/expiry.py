@@ -25,7 +25,7 @@ def delete_expired(cloud: Cloud) -> None:
             for row in due:
                 container = tx.find(Container, row.container_id)
                 if container is not None:
-                    objects.delete(tx, container, row)
+                    objects.expire(tx, container, row)
         cloud.bus.wake(TOPIC)
 
 

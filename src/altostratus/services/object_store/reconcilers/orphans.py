@@ -11,7 +11,7 @@ from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.reconcilers import Reconciler
-from altostratus.services.object_store.logic import objects
+from altostratus.services.object_store.logic import stored
 
 _log = log.get("object_store")
 _OLD_S = 3600.0
@@ -26,7 +26,7 @@ def remove_orphans(cloud: Cloud, *, older_than_s: float = _OLD_S) -> int:
     removed = 0
     for batch in _batches(store.blob_ids()):
         with cloud.db.read() as tx:
-            nobodys = objects.unreferenced(tx, batch)
+            nobodys = stored.unreferenced(tx, batch)
         for blob_id in nobodys:
             age_s = store.age_s(blob_id)
             if age_s is not None and age_s >= older_than_s:

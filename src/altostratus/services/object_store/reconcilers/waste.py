@@ -7,7 +7,7 @@ from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import table_of
 from altostratus.kernel.reconcilers import Reconciler
-from altostratus.services.object_store.logic import objects
+from altostratus.services.object_store.logic import stored
 from altostratus.services.object_store.models import Waste
 
 TOPIC = "object_store.waste"
@@ -41,7 +41,7 @@ def settle_leftovers(cloud: Cloud) -> int:
     for start in range(0, len(pending), _AT_ONCE):
         batch = pending[start : start + _AT_ONCE]
         with cloud.db.read() as tx:
-            nobodys = objects.unreferenced(tx, batch)
+            nobodys = stored.unreferenced(tx, batch)
         for blob_id in batch:
             if blob_id in nobodys:
                 store.delete(blob_id)
