@@ -5,6 +5,9 @@ from typing import Annotated
 
 from altostratus.kernel.config import Meta, Section
 
+# (objects of the container, requests a second)
+Rates = tuple[tuple[Annotated[int, Meta(ge=0)], Annotated[float, Meta(gt=0)]], ...]
+
 
 class ObjectStoreOptions(Section, frozen=True, kw_only=True, name="object_store"):
     """Limits of names, metadata and listings; upstream's defaults."""
@@ -17,3 +20,20 @@ class ObjectStoreOptions(Section, frozen=True, kw_only=True, name="object_store"
     max_object_name_length: Annotated[int, Meta(description="bytes of an object's name", ge=1, le=4096)] = 1024
     max_container_name_length: Annotated[int, Meta(description="bytes of a container's name", ge=1, le=1024)] = 256
     listing_limit: Annotated[int, Meta(description="items of a listing's page", ge=1, le=100_000)] = 10_000
+
+
+class RateLimitOptions(Section, frozen=True, kw_only=True, name="object_ratelimit"):
+    """How fast one account or container may be changed; no limit unless one is given. Names are upstream's."""
+
+    account_ratelimit: Annotated[
+        float, Meta(description="containers of an account made or deleted a second; 0: any", ge=0)
+    ] = 0.0
+    container_ratelimits: Annotated[
+        Rates,
+        Meta(description="changes of a container a second, by its objects: [[100, 50.0], [100000, 5.0]]"),
+    ] = ()
+    container_listing_ratelimits: Annotated[Rates, Meta(description="the same for its listings")] = ()
+    max_sleep_time_seconds: Annotated[
+        float, Meta(description="a request waits that long at most, in a thread; then it is refused", ge=0, le=10)
+    ] = 1.0
+    rate_buffer_seconds: Annotated[float, Meta(description="pause that a client may catch up on", ge=0, le=60)] = 5.0

@@ -7,7 +7,8 @@ from altostratus.services.object_store.api.containers import ContainerOf
 from altostratus.services.object_store.api.edge import Edge
 from altostratus.services.object_store.api.info import Crossdomain, Health, Info
 from altostratus.services.object_store.api.objects import ObjectOf
-from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.api.pace import ensure_paces
+from altostratus.services.object_store.config import ObjectStoreOptions, RateLimitOptions
 from altostratus.services.object_store.errors import envelope
 from altostratus.services.object_store.logic.access import ensure_reseller_admin
 from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
@@ -26,8 +27,8 @@ SERVICE = Service(
     policy_namespace="swift",
     envelope=envelope,
     resources=(Info, Health, Crossdomain, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
-    options=(ObjectStoreOptions,),
+    options=(ObjectStoreOptions, RateLimitOptions),
     edge=Edge,
-    seeds=(ensure_reseller_admin,),
+    seeds=(ensure_reseller_admin, ensure_paces),
     reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS),
 )

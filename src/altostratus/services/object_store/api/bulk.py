@@ -14,6 +14,7 @@ from altostratus.kernel.errors import ApiError, BadRequest, NotFound, TooLarge
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.listings import format_of
+from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.visits import Place, container_for, demand_owner, finished, writes_of
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import containers, objects
@@ -101,6 +102,7 @@ def _delete_object(call: Call, place: Place) -> str | None:
 
 def _delete_container(call: Call, place: Place) -> None:
     demand_owner(call, place)
+    pace_account(call, place.account)
 
     def remove(tx: Tx) -> None:
         row = containers.find(tx, place.account, place.container)

@@ -14,6 +14,7 @@ from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import bulk, cors, forms, policies, symlinks, versions, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
+from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import (
     READ_ACL,
@@ -96,6 +97,7 @@ def put_container(call: Call) -> Reply:
     if "extract-archive" in call.query:
         return extract_archive(call, place)
     demand_owner(call, place)
+    pace_account(call, place.account)
     with call.cloud.db.write() as tx:
         row = containers.find(tx, place.account, place.container)
         policy = policies.policy_for(call, row)

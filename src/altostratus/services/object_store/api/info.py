@@ -6,7 +6,7 @@ from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import bulk, cors, forms, manifests, policies, symlinks
 from altostratus.services.object_store.api.visits import finished
-from altostratus.services.object_store.config import ObjectStoreOptions
+from altostratus.services.object_store.config import ObjectStoreOptions, RateLimitOptions
 from altostratus.services.object_store.logic.temp_urls import DIGESTS
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
 
@@ -59,6 +59,13 @@ def show_info(call: Call) -> Reply:
             "min_segment_size": 1,
             "allow_async_delete": False,
         },
+    }
+    rates = call.cloud[RateLimitOptions]
+    capabilities["ratelimit"] = {
+        "account_ratelimit": rates.account_ratelimit,
+        "max_sleep_time_seconds": rates.max_sleep_time_seconds,
+        "container_ratelimits": rates.container_ratelimits,
+        "container_listing_ratelimits": rates.container_listing_ratelimits,
     }
     return finished(Reply(200, capabilities, content_type="application/json; charset=UTF-8"))
 

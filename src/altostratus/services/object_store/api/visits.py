@@ -12,6 +12,7 @@ from altostratus.kernel.errors import BadRequest, PreconditionFailed, Unauthoriz
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.kernel.together import WritesTogether
+from altostratus.services.object_store.api.pace import pace_container
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found, refused
 from altostratus.services.object_store.logic import access, containers, temp_urls
@@ -90,6 +91,7 @@ def container_for(call: Call, place: Place, what: str) -> Row[Any]:
         raise refused(visitor.ctx is not None, place.account)
     if row is None:
         raise not_found("container", place.container)
+    pace_container(call, row)
     return row
 
 
@@ -103,6 +105,7 @@ def _container_by_address(call: Call, place: Place) -> Row[Any]:
     if reach is None or row is None:
         raise Unauthorized("Temp URL invalid: it was not signed for this, or its time is over. Ask for another one.")
     call.extra["reach"] = reach, row.id
+    pace_container(call, row)
     return row
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from altostratus.kernel.db import Row, table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.policies import default_policy
 from altostratus.services.object_store.api.visits import READ_ACL, one
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -71,6 +72,7 @@ def put_bucket(call: Call) -> Reply:
     """Wherever the client wants it to be: there is one place."""
     visit = visit_of(call)
     demand_owner(visit)
+    pace_account(call, visit.account)
     read_small(call, visit.signed)
     settings = _with_readers({}, _canned_of(call.headers))
     if call.headers.get("X-AMZ-BUCKET-OBJECT-LOCK-ENABLED", "").lower() == "true":
@@ -90,6 +92,7 @@ def head_bucket(call: Call) -> Reply:
 def delete_bucket(call: Call) -> Reply:
     visit = visit_of(call)
     demand_owner(visit)
+    pace_account(call, visit.account)
     with call.cloud.db.write() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
         if row is None:

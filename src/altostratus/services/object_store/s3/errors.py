@@ -54,6 +54,7 @@ _CODES = {
     412: ("PreconditionFailed", 412),
     413: ("EntityTooLarge", 400),
     416: ("InvalidRange", 416),
+    498: ("SlowDown", 503),
     499: ("IncompleteBody", 400),
     501: ("NotImplemented", 501),
     503: ("ServiceUnavailable", 503),

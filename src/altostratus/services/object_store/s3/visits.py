@@ -12,6 +12,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api.pace import pace_container
 from altostratus.services.object_store.api.visits import READ_ACL, WRITE_ACL, finished
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic import access, containers
@@ -150,6 +151,7 @@ def container_for(call: Call, visit: Visit, what: str) -> Row[Any]:
         raise denied()
     if row is None:
         raise no_such_bucket(visit.bucket)
+    pace_container(call, row)
     return row
 
 
