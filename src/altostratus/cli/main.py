@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from altostratus.cli import access, demo, doctor, explain, image, jobs, keys, lifecycle, ring, server, trace
+from altostratus.cli import access, demo, doctor, explain, image, jobs, keys, keystone, lifecycle, ring, server, trace
 
 app = typer.Typer(
     name="alto",
@@ -31,6 +31,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(explain.app, name="explain")
 app.add_typer(image.app, name="image")
 app.add_typer(keys.app, name="keys")
+app.add_typer(keystone.app, name="keystone")
 app.add_typer(ring.app, name="ring")
 app.add_typer(server.app, name="server")
 
