@@ -12,10 +12,11 @@ from altostratus.app.files import prepare_directories
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.contracts.object_store import ObjectStore, StoragePolicy
+from altostratus.drivers.object_store import policies
 from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring, upkeep
 from altostratus.drivers.object_store.embedded.disk import Disk, disk_of
 from altostratus.drivers.object_store.embedded.ring import Device, Ring, RingError
-from altostratus.drivers.object_store.policies import PolicyStores
+from altostratus.drivers.object_store.policies import PolicyError, PolicyStores
 from altostratus.kernel import ids
 from altostratus.kernel.reconcilers import Reconciler
 
@@ -35,8 +36,15 @@ def rings_of(stores: PolicyStores) -> list[tuple[StoragePolicy, EmbeddedStore]]:
     return [(policy, store) for policy, store in stores.stores() if isinstance(store, EmbeddedStore)]
 
 
-def open_store(paths: Paths, options: CloudOptions) -> EmbeddedStore:
-    """The store, as the user of the control process from here on. Raises RingError with a sentence."""
+def ring_of(stores: PolicyStores, policy: str) -> EmbeddedStore:
+    """That of the policy of this name; without a name, of the default policy. Raises PolicyError."""
+    present = stores.policies()
+    chosen = policies.get(present, policy) if policy else policies.default(present)
+    return next(store for known, store in rings_of(stores) if known == chosen)
+
+
+def open_stores(paths: Paths, options: CloudOptions) -> PolicyStores:
+    """The stores, as the user of the control process from here on. Raises RingError with a sentence."""
     if options.objects != "embedded":
         raise RingError(f"This cloud keeps objects in `{options.objects}`; a ring is for [cloud] objects = embedded.")
     try:
@@ -44,11 +52,27 @@ def open_store(paths: Paths, options: CloudOptions) -> EmbeddedStore:
             prepare_directories(paths, options)
         drop_privileges(control_identity(options))
         os.umask(0o077)
-        return EmbeddedStore(paths.objects)
+        return embedded_stores(paths)
     except PermissionError as error:
         raise RingError(
             f"{error.filename} belongs to another user. Run the command as that user, or with sudo."
         ) from error
+
+
+def create_policy(
+    stores: PolicyStores, paths: Paths, name: str, directories: list[str], *, part_power: int, replicas: int
+) -> Ring:
+    """A new storage policy with its ring; the cloud may run meanwhile. Raises RingError, PolicyError."""
+    made: list[Ring] = []
+
+    def make(before: policies.Policies) -> policies.Policies:
+        after = policies.added(before, name)
+        store = EmbeddedStore(paths.object_rings(after[-1].index))
+        made.append(create_ring(store, directories, part_power=part_power, replicas=replicas))
+        return after
+
+    stores.alter(make)
+    return made[0]
 
 
 def create_ring(store: EmbeddedStore, directories: list[str], *, part_power: int, replicas: int) -> Ring:
@@ -193,8 +217,8 @@ def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
     if options.objects != "embedded" or not (paths.objects / "ring.json").exists():
         return []
     try:
-        disks = EmbeddedStore(paths.objects).all_disks()
-    except RingError as error:
+        disks = [disk for _, store in rings_of(embedded_stores(paths)) for disk in store.all_disks()]
+    except (RingError, PolicyError) as error:
         return [str(error)]
     found = []
     for disk in disks:

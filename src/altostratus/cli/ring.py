@@ -14,13 +14,16 @@ from rich.table import Table
 from altostratus.app import object_disks
 from altostratus.cli.place import find_place, running_pid
 from altostratus.cli.screen import err, fail, out, say
+from altostratus.drivers.object_store import policies
 from altostratus.drivers.object_store.embedded import EmbeddedStore, ring, upkeep
 from altostratus.drivers.object_store.embedded.ring import RingError
 from altostratus.drivers.object_store.embedded.store import REPLICAS
+from altostratus.drivers.object_store.policies import PolicyError, PolicyStores
 
 app = typer.Typer(help="The disks of the object store: where copies lie; mend them.", no_args_is_help=True)
 Directory = Annotated[str, typer.Argument(help="directory of the disk, as `alto ring show` names it")]
 Once = Annotated[bool, typer.Option("--once/--for-ever", help="one pass, or one after the other until Ctrl-C")]
+OfPolicy = Annotated[str, typer.Option("--policy", help="storage policy whose ring it is; without it, the default's")]
 Gently = Annotated[bool, typer.Option("--gently/--fast", help="rest most of the time, so that clients do not wait")]
 _BAR = 24
 _BETWEEN_S = 60.0
@@ -31,13 +34,18 @@ def create(
     disks: Annotated[list[str], typer.Argument(help="directories, each best on a disk of its own")],
     replicas: Annotated[int, typer.Option(help="copies of each object, as far as there are disks")] = REPLICAS,
     part_power: Annotated[int, typer.Option(help="2**power partitions; about 100 for each disk there will be")] = 10,
+    policy: Annotated[str, typer.Option(help="storage policy whose ring it is; a new name makes a new policy")] = "",
 ) -> None:
     """Begin with a new ring. Refused when anything is stored: then change the present ring."""
     paths, _ = find_place()
-    if running_pid(paths) is not None:
-        fail("an upload could come in between. Stop the cloud first: alto down, or change the present ring with add.")
-    with _store() as store:
-        made = object_disks.create_ring(store, disks, part_power=part_power, replicas=replicas)
+    with _stores() as stores:
+        if policy and not policies.is_known(stores.policies(), policy):
+            made = object_disks.create_policy(stores, paths, policy, disks, part_power=part_power, replicas=replicas)
+        elif running_pid(paths) is not None:
+            fail("an upload could come in between. Stop the cloud first: alto down, or change the ring with add.")
+        else:
+            store = object_disks.ring_of(stores, policy)
+            made = object_disks.create_ring(store, disks, part_power=part_power, replicas=replicas)
     say(f"{made.partitions} partitions in {len(made.assignment)} copies on {len(disks)} disks. See: alto ring show")
 
 
@@ -47,6 +55,7 @@ def add(
     zone: Annotated[int, typer.Option(help="disks that may fail together; 0: a zone of its own")] = 0,
     weight: Annotated[float, typer.Option(help="share of the partitions, such as the disk's size")] = 100.0,
     take: Annotated[bool, typer.Option("--take", help="with the copies that another ring kept there")] = False,
+    policy: OfPolicy = "",
 ) -> None:
     """Add a disk. It takes partitions after: alto ring rebalance"""
 
@@ -54,15 +63,17 @@ def add(
         own_zone = 1 + max((device.zone for device in before.devices), default=0)
         return object_disks.add_disk(before, disk, zone or own_zone, weight, former=before, take=take)
 
-    with _store() as store:
+    with _store(policy) as store:
         store.alter_ring(change)
     say("The disk is in the ring. Give it its share with: alto ring rebalance")
 
 
 @app.command("set-weight")
-def set_weight(disk: Directory, weight: Annotated[float, typer.Argument(help="0 empties the disk")]) -> None:
+def set_weight(
+    disk: Directory, weight: Annotated[float, typer.Argument(help="0 empties the disk")], policy: OfPolicy = ""
+) -> None:
     """Give a disk more or less. In force after: alto ring rebalance"""
-    with _store() as store:
+    with _store(policy) as store:
         store.alter_ring(lambda before: ring.set_weight(before, disk, weight))
     say("The weight is changed. Move partitions with: alto ring rebalance")
 
@@ -71,23 +82,24 @@ def set_weight(disk: Directory, weight: Annotated[float, typer.Argument(help="0 
 def remove(
     disk: Directory,
     lost: Annotated[bool, typer.Option("--lost", help="though it has copies: they cannot be read any longer")] = False,
+    policy: OfPolicy = "",
 ) -> None:
     """Take a disk that is empty or lost out of the ring; the others take its partitions."""
-    with _store() as store:
+    with _store(policy) as store:
         object_disks.remove_disk(store, disk, lost=lost)
     say("The disk is out of the ring. Missing copies are made by the cloud, or at once by: alto ring replicate")
 
 
 @app.command()
-def accept(disk: Directory) -> None:
+def accept(disk: Directory, policy: OfPolicy = "") -> None:
     """Say that what is mounted there now, or is not, is the right disk; nothing is written to it before."""
-    with _store() as store:
+    with _store(policy) as store:
         object_disks.accept_disk(store, disk)
     say("The disk is used again. Missing copies are made by the cloud, or at once by: alto ring replicate")
 
 
 @app.command()
-def rebalance() -> None:
+def rebalance(policy: OfPolicy = "") -> None:
     """Spread partitions by weights and zones, moving as few as possible."""
     moved = 0
 
@@ -96,15 +108,15 @@ def rebalance() -> None:
         after, moved = ring.rebalance(before)
         return after
 
-    with _store() as store:
+    with _store(policy) as store:
         store.alter_ring(change)
     say(f"{moved} copies of partitions move. The cloud does it by and by; at once: alto ring replicate")
 
 
 @app.command()
-def show(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+def show(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False, policy: OfPolicy = "") -> None:
     """Draw how partitions spread over the disks, and how the disks are doing."""
-    with _store() as store:
+    with _store(policy) as store:
         seen = object_disks.picture(store)
     if as_json:
         out.print_json(json.dumps(seen))
@@ -122,6 +134,43 @@ def replicate(once: Once = True, gently: Gently = False) -> None:
 def audit(once: Once = True, gently: Gently = False) -> None:
     """Read every copy; damaged ones go into quarantine and are replaced."""
     _passes("auditing", upkeep.audit, once, gently)
+
+
+@app.command("policies")
+def list_policies() -> None:
+    """Storage policies: ways of keeping objects that containers choose from, each with a ring of its own."""
+    with _stores() as stores:
+        table = Table("policy", "aliases", "state", "copies", "disks")
+        for policy, store in object_disks.rings_of(stores):
+            state = "default" if policy.default else "deprecated" if policy.deprecated else "offered"
+            copies = f"{len(store.ring.assignment)} of {store.ring.replicas}"
+            table.add_row(policy.name, ", ".join(policy.aliases), state, copies, str(len(store.ring.devices)))
+    out.print(table)
+    say("Another one: alto ring create --policy NAME DIRECTORY...")
+
+
+@app.command("set-policy")
+def set_policy(
+    name: Annotated[str, typer.Argument(help="name or alias of a storage policy")],
+    default: Annotated[bool, typer.Option("--default", help="for containers that do not say which")] = False,
+    deprecated: Annotated[bool | None, typer.Option(help="takes no new containers; the others stay")] = None,
+    alias: Annotated[str, typer.Option(help="another name")] = "",
+    rename: Annotated[str, typer.Option(help="a new name; the former one is left as an alias")] = "",
+) -> None:
+    """Change how a storage policy is called and offered; at once, also in a running cloud."""
+
+    def change(present: policies.Policies) -> policies.Policies:
+        if deprecated is not None:
+            present = policies.with_deprecated(present, name, deprecated)
+        if default:
+            present = policies.with_default(present, name)
+        if alias:
+            present = policies.with_alias(present, name, alias)
+        return policies.renamed(present, name, rename) if rename else present
+
+    with _stores() as stores:
+        stores.alter(change)
+    say("The storage policy is changed. See: alto ring policies")
 
 
 def _draw(seen: dict[str, Any]) -> None:
@@ -156,15 +205,18 @@ def _state(disk: dict[str, Any]) -> str:
 
 
 def _passes(words: str, work: Callable[..., upkeep.Tally], once: bool, gently: bool) -> None:
-    with _store() as store:
+    with _stores() as stores:
         while True:
-            tally = _one_pass(words, work, store, upkeep.Pace(object_disks.SHARE if gently else 1.0))
-            say(
-                f"{words}: {tally.looked_at} looked at, {tally.copied} copied, {tally.removed} moved away, "
-                f"{tally.damaged} damaged, {tally.failed} failed"
-            )
+            failed = 0
+            for policy, store in object_disks.rings_of(stores):
+                tally = _one_pass(words, work, store, upkeep.Pace(object_disks.SHARE if gently else 1.0))
+                failed += tally.failed
+                say(
+                    f"{words} {policy.name}: {tally.looked_at} looked at, {tally.copied} copied, "
+                    f"{tally.removed} moved away, {tally.damaged} damaged, {tally.failed} failed"
+                )
             if once:
-                raise typer.Exit(1 if tally.failed else 0)
+                raise typer.Exit(1 if failed else 0)
             time.sleep(_BETWEEN_S)
 
 
@@ -176,12 +228,18 @@ def _one_pass(words: str, work: Callable[..., upkeep.Tally], store: EmbeddedStor
 
 
 @contextmanager
-def _store() -> Iterator[EmbeddedStore]:
-    """The store of this cloud; what is refused ends the command with its sentence."""
+def _store(policy: str) -> Iterator[EmbeddedStore]:
+    with _stores() as stores:
+        yield object_disks.ring_of(stores, policy)
+
+
+@contextmanager
+def _stores() -> Iterator[PolicyStores]:
+    """The stores of this cloud; what is refused ends the command with its sentence."""
     paths, options = find_place()
     try:
-        yield object_disks.open_store(paths, options)
-    except RingError as error:
+        yield object_disks.open_stores(paths, options)
+    except (RingError, PolicyError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'the ring'}: {error.strerror}. See: alto ring show")

@@ -181,10 +181,14 @@ def default(policies: Policies) -> StoragePolicy:
     return next(policy for policy in policies if policy.default)
 
 
+def is_known(policies: Policies, name: str) -> bool:
+    return any(name.lower() == known.lower() for policy in policies for known in policy.names)
+
+
 def get(policies: Policies, name: str) -> StoragePolicy:
     """By its name or an alias, in letters of any case."""
     for policy in policies:
-        if name.lower() in [known.lower() for known in policy.names]:
+        if is_known((policy,), name):
             return policy
     known = ", ".join(policy.name for policy in policies)
     raise PolicyError(f"There is no storage policy {name!r}. There are: {known}.")
@@ -197,5 +201,5 @@ def _with(policies: Policies, changed: StoragePolicy) -> Policies:
 def _demand_new_name(policies: Policies, name: str) -> None:
     if not name or len(name) > _LONGEST_NAME or not _LETTERS.issuperset(name):
         raise PolicyError(f"{name!r}: names of policies have letters, digits and hyphens, {_LONGEST_NAME} at most.")
-    if any(name.lower() == known.lower() for policy in policies for known in policy.names):
+    if is_known(policies, name):
         raise PolicyError(f"There is a storage policy of the name {name} already.")
