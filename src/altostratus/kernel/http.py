@@ -46,10 +46,12 @@ class Route:
 
     def __init__(self, cloud: Cloud, service: Service, template: str) -> None:
         self.cloud, self.service, self.template = cloud, service, template
+        self.envelope = service.envelope
         self.by_method: dict[str, list[tuple[Op, tuple[str, ...]]]] = defaultdict(list)
 
     def add(self, op: Op, names: tuple[str, ...]) -> None:
         self.by_method[op.method].append((op, names))
+        self.envelope = op.resource.envelope or self.envelope
 
     def serve(self, request: falcon.Request, response: falcon.Response, **values: str) -> None:
         """The falcon responder of every method."""
@@ -169,7 +171,10 @@ class Route:
             return _reply(call, handler_of(op)(call))
 
     def _refuse(self, response: falcon.Response, error: ApiError, call: Call | None, request_id: str) -> None:
-        body = self.service.envelope(error, call)
+        body = self.envelope(error, call)
+        if isinstance(body, Reply):
+            _send(response, body)
+            return
         response.status = falcon.code_to_http_status(error.status)
         headers = {"WWW-Authenticate": 'Keystone uri="/identity/v3"'} if error.status == 401 else {}
         for name, value in (headers | error.headers).items():

@@ -14,6 +14,7 @@ Class attributes with a meaning:
     load        fn(call, rows) -> list of mappings: attributes for the view, in a constant number of queries
     scope       fn(call, statement, listing) -> statement: what the caller can see (default: own project)
     unknown     what happens to unknown members of a request: refuse, ignore or keep (in `call.extra`)
+    envelope    fn(error, call or None) -> Reply: a refusal, where it is not the service's usual one
     what        the word for people ("security group"); default: `one` with spaces
 """
 
@@ -38,6 +39,7 @@ class Resource:
     unknown: ClassVar[Literal["refuse", "ignore", "keep"]] = "refuse"
     load: ClassVar[Callable[[Any, list[Any]], list[Any]] | None] = None
     scope: ClassVar[Callable[[Any, Any, bool], Any] | None] = None
+    envelope: ClassVar[Callable[[Any, Any], Any] | None] = None
     default_sort: ClassVar[tuple[tuple[str, str], ...]] = ()
     fields: ClassVar[dict[str, Field]] = {}
     operations: ClassVar[tuple[Op, ...]] = ()
@@ -60,6 +62,8 @@ class Resource:
             cls.load = staticmethod(cls.load)
         if cls.scope is not None:
             cls.scope = staticmethod(cls.scope)
+        if cls.envelope is not None:
+            cls.envelope = staticmethod(cls.envelope)
 
     @classmethod
     def fields_on(cls, letter: str, version: Version | None) -> list[Field]:

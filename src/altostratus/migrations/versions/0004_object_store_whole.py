@@ -62,6 +62,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("policy", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("changes", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("metered", sa.BigInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("s3", altostratus.kernel.db.Json(), nullable=True))
 
     with op.batch_alter_table("object_uploads", schema=None) as batch_op:
         batch_op.add_column(sa.Column("checksum_algorithm", sa.String(length=255), nullable=True))

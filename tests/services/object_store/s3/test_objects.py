@@ -124,9 +124,6 @@ def test_wishes_that_would_not_come_true(s3, more):
 
 
 def test_what_is_not_offered_says_so(s3):
-    on = {"Status": "Enabled"}
-    assert refused(s3.put_bucket_versioning, Bucket="shop", VersioningConfiguration=on) == ("NotImplemented", 501)
-    assert "Status" not in s3.get_bucket_versioning(Bucket="shop")
     assert refused(s3.get_bucket_policy, Bucket="shop") == ("NoSuchBucketPolicy", 404)
     assert refused(s3.get_bucket_cors, Bucket="shop")[0] == "NoSuchCORSConfiguration"
     assert refused(s3.get_object, **KEY, VersionId="abc") == ("NoSuchVersion", 404)

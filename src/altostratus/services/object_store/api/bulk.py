@@ -15,9 +15,17 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.listings import format_of
 from altostratus.services.object_store.api.pace import pace_account
-from altostratus.services.object_store.api.visits import Place, container_for, demand_owner, finished, writes_of
+from altostratus.services.object_store.api.visits import (
+    Place,
+    container_for,
+    demand_not_denied,
+    demand_owner,
+    finished,
+    writes_of,
+)
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import containers, objects
+from altostratus.services.object_store.logic.bucket_policies import Wish
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
 MOST_DELETES = 10_000
@@ -60,7 +68,7 @@ def delete_many(call: Call, account: str) -> Reply:
 
 def delete_with_segments(call: Call, place: Place) -> Reply:
     """A static large object, its segments first."""
-    container = container_for(call, place, "write")
+    container = container_for(call, place, "delete")
     with call.cloud.db.read() as tx:
         row = objects.find(tx, container.id, place.name)
     if row is None:
@@ -93,7 +101,7 @@ def delete_at(call: Call, place: Place) -> str | None:
 
 
 def _delete_object(call: Call, place: Place) -> str | None:
-    container = container_for(call, place, "write")
+    container = container_for(call, place, "delete")
     deleted = writes_of(call).run(lambda tx: objects.delete(tx, container, place.name))
     if not deleted.found:
         raise not_found("object", place.name)
@@ -101,13 +109,14 @@ def _delete_object(call: Call, place: Place) -> str | None:
 
 
 def _delete_container(call: Call, place: Place) -> None:
-    demand_owner(call, place)
+    visitor = demand_owner(call, place)
     pace_account(call, place.account)
 
     def remove(tx: Tx) -> None:
         row = containers.find(tx, place.account, place.container)
         if row is None:
             raise not_found("container", place.container)
+        demand_not_denied(call, visitor, row, Wish("DeleteBucket"))
         objects.drop_expired(tx, row)
         containers.delete(tx, row)
 

@@ -11,14 +11,12 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, forms, policies, symlinks, versions, web
+from altostratus.services.object_store.api import bulk, cors, form_parts, forms, policies, symlinks, versions, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import (
-    READ_ACL,
-    WRITE_ACL,
     container_for,
     demand_owner,
     finished,
@@ -28,6 +26,7 @@ from altostratus.services.object_store.api.visits import (
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
+from altostratus.services.object_store.logic.access import READ_ACL, WRITE_ACL
 from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
@@ -108,7 +107,7 @@ def put_container(call: Call) -> Reply:
 
 def post_container(call: Call) -> Reply:
     """Change its settings, or take the files of a form."""
-    if forms.is_form(call):
+    if form_parts.is_form(call):
         return forms.post_form(call)
     place = place_of(call)
     demand_owner(call, place)
@@ -136,8 +135,8 @@ def _head(call: Call) -> Reply:
 
 def list_objects(call: Call) -> Reply:
     place = place_of(call)
-    row = container_for(call, place, "list")
     wanted, form = wanted_of(call), format_of(call)
+    row = container_for(call, place, "list", prefix=wanted.prefix)
     table = table_of(StoredObject)
     if "versions" in call.query:
         items = versions.listed(call, row, wanted)

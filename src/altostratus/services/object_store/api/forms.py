@@ -5,14 +5,10 @@ Signed is `HMAC(key, "PATH\\nREDIRECT\\nMAX_FILE_SIZE\\nMAX_FILE_COUNT\\nEXPIRES
 for it. Each file becomes an object named by the path and the file's own name.
 """
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 from falcon import MultipartParseError
-from falcon.media.multipart import BodyPart, MultipartForm, MultipartParseOptions
-from falcon.util import BufferedReader, parse_header
 
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.kernel import clock
@@ -21,18 +17,22 @@ from altostratus.kernel.errors import ApiError, BadRequest, Unauthorized
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import receiving
+from altostratus.services.object_store.api.form_parts import FormPart, parts_of_form
 from altostratus.services.object_store.api.uploading import store
-from altostratus.services.object_store.api.visits import Place, finished, place_of, signing_keys
+from altostratus.services.object_store.api.visits import (
+    Place,
+    demand_not_denied,
+    finished,
+    place_of,
+    seen,
+    signing_keys,
+)
 from altostratus.services.object_store.logic import containers, temp_urls
+from altostratus.services.object_store.logic.bucket_policies import Wish
 
 DIGESTS = ("sha1", "sha256", "sha512")
 _LONGEST_FIELD = 4096
 _SIGNED = (("redirect", ""), ("max_file_size", "0"), ("max_file_count", "0"), ("expires", "0"))
-
-
-def is_form(call: Call) -> bool:
-    kind, parameters = parse_header(call.headers.get("CONTENT-TYPE", ""))
-    return kind.lower() == "multipart/form-data" and bool(parameters.get("boundary"))
 
 
 def post_form(call: Call) -> Reply:
@@ -43,17 +43,20 @@ def post_form(call: Call) -> Reply:
     fields: dict[str, str] = {}
     count = 0
     try:
-        for part, stream in _parts(call):
-            if part.filename:
+        for part in parts_of_form(call):
+            body = part.body
+            if body.filename:
                 count += 1
                 _demand_signed(call, place, fields)
                 if container is None:
                     raise BadRequest("FormPost: there is no such container. Make it first.")
                 if count > _number(fields, "max_file_count"):
                     raise BadRequest("FormPost: max file count exceeded")
-                _store(call, container, _name_of(call, place, part.filename), part, stream, fields)
-            elif part.name:
-                fields[part.name.lower()] = part.stream.read(_LONGEST_FIELD).decode("utf-8", "replace")
+                name = _name_of(call, place, body.filename)
+                demand_not_denied(call, seen(call, None), container, Wish("PutObject", name))
+                _store(call, container, name, part, fields)
+            elif body.name:
+                fields[body.name.lower()] = body.stream.read(_LONGEST_FIELD).decode("utf-8", "replace")
         if not count:
             raise BadRequest("FormPost: no files to process")
     except MultipartParseError as error:
@@ -74,45 +77,16 @@ def _redirect(address: str, status: int, message: str) -> Reply:
     return finished(Reply(303, headers={"Location": location.encode().decode("latin-1")}))
 
 
-class _File:
-    """A file of the form as a stream that must end with a boundary, and before `most` bytes."""
-
-    def __init__(self, part: BodyPart, form: Any, boundary: bytes, most: int) -> None:
-        self._stream, self._form, self._boundary, self._left = part.stream, form, boundary, most
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise ObjectStoreError("too_large", "FormPost: max_file_size exceeded")
-        if not data and size and self._form.peek(len(self._boundary)) != self._boundary:
-            raise ObjectStoreError("short", "The form was broken off.")
-        return data
-
-
-def _parts(call: Call) -> Iterator[tuple[BodyPart, tuple[Any, bytes]]]:
-    boundary = parse_header(call.headers["CONTENT-TYPE"])[1]["boundary"].encode("latin-1", "replace")
-    if len(boundary) > 200:
-        raise BadRequest("FormPost: the boundary is too long.")
-    options = MultipartParseOptions()
-    options.max_body_part_count = 0
-    whole = BufferedReader(call.stream.read, sys.maxsize)
-    for part in MultipartForm(whole, boundary, None, options):
-        yield part, (whole, b"\r\n--" + boundary)
-
-
-def _store(
-    call: Call, container: Row[Any], name: str, part: BodyPart, end: tuple[Any, bytes], fields: dict[str, str]
-) -> None:
+def _store(call: Call, container: Row[Any], name: str, part: FormPart, fields: dict[str, str]) -> None:
     described: dict[str, Any] = {
-        "content_type": fields.get("content-type") or part.content_type,
+        "content_type": fields.get("content-type") or part.body.content_type,
         "meta": {},
         "headers": {"content-encoding": fields["content-encoding"]} if fields.get("content-encoding") else {},
         "expires_at": receiving.expiry_in(fields.get("x_delete_after"), fields.get("x_delete_at")),
     }
     most = _number(fields, "max_file_size")
     try:
-        store(call, container, name, _File(part, *end, most), None, described)
+        store(call, container, name, part.file(most), None, described)
     except ApiError as error:
         if isinstance(error.__cause__, ObjectStoreError) and error.__cause__.reason == "too_large":
             raise BadRequest("FormPost: max_file_size exceeded") from None

@@ -14,6 +14,7 @@ from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import (
     bulk,
     cors,
+    form_parts,
     forms,
     manifests,
     receiving,
@@ -146,7 +147,7 @@ def _parts(call: Call, contents: Contents, parts: list[tuple[bytes, tuple[int, i
 
 def post_object(call: Call) -> Reply:
     """Replace the metadata; the bytes stay. Or take the files of a form."""
-    if forms.is_form(call):
+    if form_parts.is_form(call):
         return forms.post_form(call)
     place = place_of(call)
     versions.demand_none(place)

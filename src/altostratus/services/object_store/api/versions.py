@@ -58,7 +58,7 @@ def demand_none(place: Place) -> None:
 
 def delete(call: Call, place: Place) -> None:
     """One version, for good."""
-    container = container_for(call, place, "write")
+    container = container_for(call, place, "delete")
     _demand_id(container, place)
 
     def remove(tx: Tx) -> tuple[objects.Deleted, str]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel import clock, ids
+from altostratus.kernel.auth import Context
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, PreconditionFailed, Unauthorized
 from altostratus.kernel.resource.call import Call
@@ -15,13 +16,17 @@ from altostratus.kernel.together import WritesTogether
 from altostratus.services.object_store.api.pace import pace_container
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found, refused
-from altostratus.services.object_store.logic import access, containers, temp_urls
+from altostratus.services.object_store.logic import access, containers, permission, temp_urls
 from altostratus.services.object_store.logic.access import Visitor
+from altostratus.services.object_store.logic.bucket_policies import Wish
+from altostratus.services.object_store.logic.permission import What
 from altostratus.services.object_store.logic.times import http_date, now_us
 from altostratus.services.object_store.models import Account
 
+# of an object that is not named itself: a segment of another one
+_WHATEVER = Wish("GetObject", None)
 YES = frozenset({"true", "1", "yes", "on", "t", "y"})
-READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,15 @@ def visitor_of(call: Call) -> Visitor:
     if known is None:
         token = call.headers.get("X-AUTH-TOKEN") or call.headers.get("X-STORAGE-TOKEN")
         ctx = call.authenticate(token) if token else None
-        known = call.extra["visitor"] = Visitor(ctx, call.headers.get("REFERER", ""))
+        known = call.extra["visitor"] = seen(call, ctx)
     return cast("Visitor", known)
+
+
+def seen(call: Call, ctx: Context | None) -> Visitor:
+    """What is to be seen of whoever asks. TLS ends at a proxy on this machine, if anywhere."""
+    proxied = call.peer in _LOOPBACK and call.headers.get("X-FORWARDED-PROTO", "").lower() == "https"
+    secure = proxied or call.host_url.startswith("https:")
+    return Visitor(ctx, call.headers.get("REFERER", ""), call.headers.get("USER-AGENT", ""), call.peer, secure)
 
 
 def demand_owner(call: Call, place: Place) -> Visitor:
@@ -74,20 +86,15 @@ def demand_owner(call: Call, place: Place) -> Visitor:
     return visitor
 
 
-def container_for(call: Call, place: Place, what: str) -> Row[Any]:
-    """The container, if the caller may `read`, `list` or `write` there. Who may not learns nothing of it."""
+def container_for(call: Call, place: Place, what: What, *, prefix: str = "") -> Row[Any]:
+    """The container, if the caller may do that there. Who may not learns nothing of it. prefix: of a listing."""
+    wish = _wish(call, place, what, prefix)
     if "temp_url_sig" in call.query and what != "list":
-        return _container_by_address(call, place)
+        return _container_by_address(call, place, wish)
     visitor = visitor_of(call)
     with call.cloud.db.read() as tx:
         row = containers.find(tx, place.account, place.container)
-    settings = {} if row is None else row.settings
-    if what == "write":
-        allowed = access.may_write(visitor, place.account, settings.get(WRITE_ACL, ""))
-    else:
-        acl = settings.get(READ_ACL, "")
-        allowed = access.may_read(visitor, place.account, acl, listing=what == "list")
-    if not allowed:
+    if not permission.may(visitor, place.account, row, what, wish):
         raise refused(visitor.ctx is not None, place.account)
     if row is None:
         raise not_found("container", place.container)
@@ -95,7 +102,23 @@ def container_for(call: Call, place: Place, what: str) -> Row[Any]:
     return row
 
 
-def _container_by_address(call: Call, place: Place) -> Row[Any]:
+def _wish(call: Call, place: Place, what: What, prefix: str) -> Wish:
+    """As policies call it. Without a name in the path any object may be meant."""
+    action = permission.ACTIONS[what]
+    if what == "list":
+        return Wish(f"{action}Versions" if "versions" in call.query else action, prefix=prefix)
+    if place.version:
+        action += "Version" if what in ("read", "delete") else ""
+    return Wish(action, place.name or None)
+
+
+def demand_not_denied(call: Call, visitor: Visitor, container: Row[Any], wish: Wish) -> None:
+    """For those whom something else than an access list allows it: policies have the last word."""
+    if permission.is_denied(visitor, container, wish):
+        raise refused(visitor.ctx is not None, container.account)
+
+
+def _container_by_address(call: Call, place: Place, wish: Wish) -> Row[Any]:
     """For a temporary URL. Raises Unauthorized if it is not good for this, or not any longer."""
     with call.cloud.db.read() as tx:
         row = containers.find(tx, place.account, place.container)
@@ -104,6 +127,7 @@ def _container_by_address(call: Call, place: Place) -> Row[Any]:
     reach = temp_urls.reach_of(call.query, call.op.method, path, call.peer, keys)
     if reach is None or row is None:
         raise Unauthorized("Temp URL invalid: it was not signed for this, or its time is over. Ask for another one.")
+    demand_not_denied(call, seen(call, None), row, wish)
     call.extra["reach"] = reach, row.id
     pace_container(call, row)
     return row
@@ -128,12 +152,13 @@ def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
         def guard_address(container: Row[Any]) -> None:
             if reach == "container" and container.id != container_id:
                 raise Unauthorized("Temp URL invalid: the container's key does not open the other container.")
+            demand_not_denied(call, seen(call, None), container, _WHATEVER)
 
         return guard_address
     visitor = visitor_of(call)
 
     def guard(container: Row[Any]) -> None:
-        if not access.may_read(visitor, account, container.settings.get(READ_ACL, ""), listing=False):
+        if not permission.may(visitor, account, container, "read", _WHATEVER):
             raise refused(visitor.ctx is not None, account)
 
     return guard

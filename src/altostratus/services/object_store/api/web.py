@@ -145,7 +145,7 @@ def _folder(call: Call, site: Site, name: str, show: Handler) -> Reply:
             call.params["object"] = name
     if not site.listings:
         raise NotFound("Web listings are disabled. Set X-Container-Meta-Web-Listings: true, or add a page.")
-    container_for(call, Place(site.container.account, site.container.name), "list")
+    container_for(call, Place(site.container.account, site.container.name), "list", prefix=name)
     with call.cloud.db.read_in_turn() as tx:
         items = _items(tx, site, name, call.cloud[ObjectStoreOptions].listing_limit)
     if not items:

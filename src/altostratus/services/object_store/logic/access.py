@@ -17,15 +17,22 @@ from altostratus.services.identity import public as identity
 
 OWNER_ROLES = frozenset({"admin", "manager", "member", "swiftoperator", "service"})
 RESELLER_ADMIN = "ResellerAdmin"
+READ_ACL, WRITE_ACL = "x-container-read", "x-container-write"
 _PREFIX = "AUTH_"
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks; `ctx` is None for somebody without a token. `referrer` is the page that the browser came from."""
+    """Who asks; `ctx` is None for somebody without a token. `referrer` is the page that the browser came from.
+
+    agent: the program, as it calls itself. peer: the address. secure: does nobody on the way read along?
+    """
 
     ctx: Context | None
     referrer: str = ""
+    agent: str = ""
+    peer: str = ""
+    secure: bool = False
 
 
 def account_of(project_id: str) -> str:
@@ -110,14 +117,14 @@ def _is_listed(visitor: Visitor, text: str, *, web: bool, listing: bool) -> bool
         if not colon:
             if not entry.startswith(".") and entry in ctx.roles:
                 return True
-        elif not entry.startswith(".") and _names(project, user, ctx):
+        elif not entry.startswith(".") and is_named(project, user, ctx):
             return True
     if not web or (listing and ".rlistings" not in entries):
         return False
     return _referrer_fits(visitor.referrer, [entry[3:] for entry in entries if entry.startswith(".r:")])
 
 
-def _names(project: str, user: str, ctx: Context) -> bool:
+def is_named(project: str, user: str, ctx: Context) -> bool:
     """Ids; names as well for people of the default domain, as in Swift."""
     projects, users = {"*", ctx.project_id}, {"*", ctx.user_id}
     if ctx.names.get("project_domain_id") == "default":

@@ -76,6 +76,12 @@ def put(
     return row, True
 
 
+def set_s3(tx: Tx, row: Row[Any], **said: Any) -> None:
+    """Change what only S3 sets; None takes away."""
+    told = {name: value for name, value in {**(row.s3 or {}), **said}.items() if value is not None}
+    tx.update(Container, row.id, s3=told or None)
+
+
 def delete(tx: Tx, row: Row[Any]) -> None:
     """Uploads in parts that go there end with it. Raises Conflict for a container that has objects, or versions."""
     for model, what in ((StoredObject, "objects"), (ObjectVersion, "versions of objects")):

@@ -83,12 +83,12 @@ def delete_version(tx: Tx, container: Row[Any], name: str, version_id: str, *, b
         return Deleted(found=False)
     if versioning.is_version(row):
         versioning.remove(tx, container, row)
-        was_newest = row.noncurrent_us is None
-    else:
+    elif versioning.keeps(container.settings):
         waste(tx, row)
         _remove(tx, container, row)
-        was_newest = True
-    if was_newest and brings_back:
+    else:
+        _delete_unmarked(tx, container, row)
+    if brings_back and versioning.is_latest(row):
         versioning.bring_back(tx, container, name)
     return Deleted(True, version_id, versioning.is_marker(row))
 

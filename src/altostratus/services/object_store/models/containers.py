@@ -28,7 +28,8 @@ class Account(Model):
 class Container(Model):
     """A container. `meta` as for accounts; `settings` has lists of access and other headers that mean something.
 
-    `policy` is the index of the storage policy of its new blobs. `changes` and `metered` as for accounts.
+    `policy` is the index of the storage policy of its new blobs. `s3` is what only S3 sets: `policy`, the text of the
+    bucket's policy, `cors`, a list of rules, and `tags`. `changes` and `metered` as for accounts.
     """
 
     __tablename__ = "object_containers"
@@ -45,6 +46,7 @@ class Container(Model):
     metered: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     meta: Mapped[dict[str, Any]]
     settings: Mapped[dict[str, Any]]
+    s3: Mapped[dict[str, Any] | None] = mapped_column(default=None)
 
 
 class PolicyCounts(Model):

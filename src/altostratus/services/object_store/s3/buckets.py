@@ -13,20 +13,22 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.policies import default_policy
-from altostratus.services.object_store.api.visits import READ_ACL, one
+from altostratus.services.object_store.api.visits import one
 from altostratus.services.object_store.config import ObjectStoreOptions
-from altostratus.services.object_store.logic import access, containers, listing, objects
+from altostratus.services.object_store.logic import access, containers, listing, objects, permission
+from altostratus.services.object_store.logic.access import READ_ACL
+from altostratus.services.object_store.logic.bucket_policies import Wish
 from altostratus.services.object_store.models import Container
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 from altostratus.services.object_store.s3.bodies import read_small, read_xml
 from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.names import is_bucket_name
 from altostratus.services.object_store.s3.shapes import iso_z, number_of
 from altostratus.services.object_store.s3.visits import (
     Handler,
     container_for,
     demand_owner,
     denied,
-    is_bucket_name,
     no_such_bucket,
     no_such_key,
     visit_of,
@@ -97,6 +99,8 @@ def delete_bucket(call: Call) -> Reply:
         row = containers.find(tx, visit.account, visit.bucket)
         if row is None:
             raise no_such_bucket(visit.bucket)
+        if permission.is_denied(visit.visitor, row, Wish("DeleteBucket")):
+            raise denied()
         containers.delete(tx, row)
     call.cloud.bus.wake(WASTE)
     return Reply(204)

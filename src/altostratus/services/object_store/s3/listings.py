@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listings of a bucket: versions 1 and 2, and the versions of objects, of which there is one each."""
+"""Listings of a bucket: versions 1 and 2, and the versions of objects."""
 
 import base64
 import binascii
@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from altostratus.kernel.db import Row, table_of
+from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one
-from altostratus.services.object_store.logic import listing
+from altostratus.services.object_store.logic import listing, versioning
 from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
@@ -59,30 +59,68 @@ def _second(call: Call) -> Reply:
 
 
 def list_versions(call: Call) -> Reply:
-    """S3 calls the version of an object in a bucket that keeps none `null`."""
-    visit, items, more = _page(call, one(call, "key-marker"))
-    always: list[Member] = [("VersionId", "null"), ("IsLatest", True), owner(visit.account)]
+    """Versions and delete markers, the newest of a key first."""
+    visit = visit_of(call)
+    container = container_for(call, visit, "list")
+    wanted = _wanted(call, one(call, "key-marker"))
+    with call.cloud.db.read_in_turn() as tx:
+        found = versioning.page(tx, container.id, wanted, _after(call, tx, container))
+    items, more = _cut(found, wanted)
+    last = items[-1] if more else None
     body: list[Member] = [
         *_asked(call, visit, more),
         ("KeyMarker", encoded(call, one(call, "key-marker"))),
-        ("VersionIdMarker", ""),
-        ("NextKeyMarker", encoded(call, _name_of(items[-1])) if more else None),
-        ("NextVersionIdMarker", "null" if more else None),
-        *(_shown(call, item, always, name="Version") for item in items),
+        ("VersionIdMarker", one(call, "version-id-marker")),
+        ("NextKeyMarker", None if last is None else encoded(call, _name_of(last))),
+        ("NextVersionIdMarker", None if last is None or isinstance(last, listing.Subdir) else versioning.id_of(last)),
+        *(_shown_version(call, visit, item) for item in items),
     ]
     return Reply(200, document("ListVersionsResult", body))
+
+
+def _after(call: Call, tx: Tx, container: Row[Any]) -> tuple[str, float] | None:
+    """Where the page before ended. Raises S3Error."""
+    key, version = one(call, "key-marker"), one(call, "version-id-marker")
+    if not version:
+        return None
+    if not key:
+        raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+    try:
+        return versioning.position(tx, container.id, key, version)
+    except ValueError:
+        raise S3Error("InvalidArgument", f"Invalid version id specified: {version[:100]!r}.") from None
+
+
+def _shown_version(call: Call, visit: Visit, item: _Item) -> Member:
+    if isinstance(item, listing.Subdir):
+        return _shown(call, item, [])
+    of_version = [("VersionId", versioning.id_of(item)), ("IsLatest", versioning.is_latest(item))]
+    if not versioning.is_marker(item):
+        return _shown(call, item, [*of_version, owner(visit.account)], name="Version")
+    named = [("Key", encoded(call, item.name)), ("LastModified", iso_z(item.modified_us))]
+    return ("DeleteMarker", [*named, *of_version, owner(visit.account)])
 
 
 def _page(call: Call, marker: str) -> tuple[Visit, list[_Item], bool]:
     """(visit, items, are there more?)"""
     visit = visit_of(call)
     container = container_for(call, visit, "list")
-    most = number_of(call, "max-keys", _MOST)
-    wanted = listing.Wanted(most + 1 if most else 0, marker, "", one(call, "prefix"), one(call, "delimiter"))
+    wanted = _wanted(call, marker)
     table = table_of(StoredObject)
     with call.cloud.db.read_in_turn() as tx:
         items = listing.page(tx, select(table).where(table.c.container_id == container.id), table, wanted)
-    return visit, items[:most], len(items) > most
+    return visit, *_cut(items, wanted)
+
+
+def _wanted(call: Call, marker: str) -> listing.Wanted:
+    """One more than is asked for: are there more?"""
+    most = number_of(call, "max-keys", _MOST)
+    return listing.Wanted(most + 1 if most else 0, marker, "", one(call, "prefix"), one(call, "delimiter"))
+
+
+def _cut(items: list[_Item], wanted: listing.Wanted) -> tuple[list[_Item], bool]:
+    more = 0 < wanted.limit == len(items)
+    return (items[:-1] if more else items), more
 
 
 def _asked(call: Call, visit: Visit, more: bool) -> list[Member]:

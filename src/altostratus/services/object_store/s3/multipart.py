@@ -15,7 +15,9 @@ from altostratus.services.object_store.api.visits import one, store_of, writes_o
 from altostratus.services.object_store.logic import checksums, multipart, quotas
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import now_us
+from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
+from altostratus.services.object_store.s3 import versions
 from altostratus.services.object_store.s3.bodies import PREFIX, Body, given_in, read_xml
 from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
@@ -125,20 +127,22 @@ def complete_upload(call: Call) -> Reply:
     wanted = [_wanted(part) for part in children(asked, "Part")]
     demand = replaceable(call, container, visit.key)
 
-    def write(tx: Tx) -> Mapping[Any, Any]:
-        before = multipart.completed(tx, container, visit.key, upload_id)
-        if before is not None:
-            return before._mapping
-        upload = multipart.get_upload(tx, container, visit.key, upload_id)
-        values = multipart.complete(tx, container, upload, wanted, demand)
-        _demand_as_stated(call, values)
-        return values
+    def write(tx: Tx) -> Row[Any]:
+        if multipart.completed(tx, container, visit.key, upload_id) is None:
+            upload = multipart.get_upload(tx, container, visit.key, upload_id)
+            _demand_as_stated(call, multipart.complete(tx, container, upload, wanted, demand))
+        return tx.get(StoredObject, container.id, visit.key)
 
-    values = writes_of(call).run(write)
+    row = writes_of(call).run(write)
+    values = row._mapping
     call.cloud.bus.wake(WASTE)
     where = f"{call.host_url}{call.asked.path}"
     body = [("Location", where), ("Bucket", visit.bucket), ("Key", visit.key), ("ETag", quoted(values["etag"]))]
-    return Reply(200, document("CompleteMultipartUploadResult", [*body, *checksum_members(_checksums_in(values))]))
+    return Reply(
+        200,
+        document("CompleteMultipartUploadResult", [*body, *checksum_members(_checksums_in(values))]),
+        headers=versions.told(container, row),
+    )
 
 
 def _demand_as_stated(call: Call, values: Mapping[Any, Any]) -> None:

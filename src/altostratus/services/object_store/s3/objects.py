@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects: download, delete, delete many, tags."""
 
-import functools
 from typing import Any
-from xml.etree.ElementTree import Element
 
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import ApiError
@@ -14,14 +12,15 @@ from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.visits import one, writes_of
 from altostratus.services.object_store.logic import objects
 from altostratus.services.object_store.logic.contents import Contents
+from altostratus.services.object_store.logic.objects import Deleted
 from altostratus.services.object_store.logic.times import http_date
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3 import parts
+from altostratus.services.object_store.s3 import parts, versions
 from altostratus.services.object_store.s3.bodies import read_xml, shown_in
 from altostratus.services.object_store.s3.errors import S3Error, code_and_status
 from altostratus.services.object_store.s3.listings import etag_of
-from altostratus.services.object_store.s3.shapes import checked_tags, quoted
-from altostratus.services.object_store.s3.visits import container_for, no_such_key, visit_of
+from altostratus.services.object_store.s3.shapes import checked_tags, quoted, tag_members, tags_in
+from altostratus.services.object_store.s3.visits import Visit, container_for, deletable, denied, visit_of
 from altostratus.services.object_store.s3.writing import META, found
 from altostratus.services.object_store.s3.xml import Member, children, document, text_of
 
@@ -41,8 +40,8 @@ def head_object(call: Call) -> Reply:
 
 def _get(call: Call, *, with_bytes: bool) -> Reply:
     visit = visit_of(call)
-    row, contents = found(call, visit)
-    headers = _headers_of(row, contents)
+    row, contents, container = found(call, visit)
+    headers = {**_headers_of(row, contents), **versions.told(container, row)}
     instead = {name: one(call, f"response-{name}") for name in _INSTEAD if f"response-{name}" in call.query}
     if instead and visit.signed is None:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
@@ -95,80 +94,84 @@ def _headers_of(row: Row[Any], contents: Contents) -> dict[str, str]:
 def delete_object(call: Call) -> Reply:
     """Deleting what is not there is fine."""
     visit = visit_of(call)
-    container = container_for(call, visit, "write")
-    writes_of(call).run(functools.partial(_remove, container, visit.key))
+    container = container_for(call, visit, "delete")
+    deleted = writes_of(call).run(lambda tx: versions.delete(tx, container, visit.key, visit.version))
     call.cloud.bus.wake(WASTE)
-    return Reply(204)
-
-
-def _remove(container: Row[Any], key: str, tx: Tx) -> None:
-    objects.delete(tx, container, key, leaves_null=True)
+    return Reply(204, headers=versions.told_deleted(deleted))
 
 
 def delete_many(call: Call) -> Reply:
     """Each is deleted or refused on its own."""
     visit = visit_of(call)
-    container = container_for(call, visit, "write")
     asked = read_xml(call, visit.signed, "Delete")
-    keys = [text_of(item, "Key") for item in children(asked, "Object")]
-    if not 0 < len(keys) <= _MOST_DELETES:
-        raise S3Error("MalformedXML", f"One request deletes 1 to {_MOST_DELETES} objects, not {len(keys)}.")
-    done = [one for start in range(0, len(keys), _AT_ONCE) for one in _delete(call, container, keys[start:][:_AT_ONCE])]
+    wanted = [(text_of(item, "Key"), text_of(item, "VersionId")) for item in children(asked, "Object")]
+    if not 0 < len(wanted) <= _MOST_DELETES:
+        raise S3Error("MalformedXML", f"One request deletes 1 to {_MOST_DELETES} objects, not {len(wanted)}.")
+    container, forbidden = deletable(call, visit, wanted)
+    allowed = [one for one in wanted if one not in forbidden]
+    starts = range(0, len(allowed), _AT_ONCE)
+    done = [one for start in starts for one in _delete(call, container, allowed[start:][:_AT_ONCE])]
+    done += [_failed(key, version, denied()) for key, version in forbidden]
     call.cloud.bus.wake(WASTE)
     quiet = text_of(asked, "Quiet") == "true"
     return Reply(200, document("DeleteResult", [one for one in done if one[0] == "Error" or not quiet]))
 
 
-def _delete(call: Call, container: Row[Any], keys: list[str]) -> list[Member]:
-    """All of them in one transaction; if one cannot go, each in its own."""
+def _delete(call: Call, container: Row[Any], wanted: list[tuple[str, str]]) -> list[Member]:
+    """wanted: (key, version or nothing). All of them in one transaction; if one cannot go, each in its own."""
 
-    def remove(tx: Tx) -> None:
-        for key in keys:
-            _remove(container, key, tx)
+    def remove(tx: Tx) -> list[Deleted]:
+        return [versions.delete(tx, container, key, version) for key, version in wanted]
 
     try:
-        writes_of(call).run(remove)
+        done = writes_of(call).run(remove)
     except ApiError as error:
-        if len(keys) == 1:
-            return [("Error", [("Key", keys[0]), ("Code", code_and_status(error)[0]), ("Message", error.message)])]
-        return [one for key in keys for one in _delete(call, container, [key])]
-    return [("Deleted", [("Key", key)]) for key in keys]
+        if len(wanted) > 1:
+            return [one for each in wanted for one in _delete(call, container, [each])]
+        return [_failed(*wanted[0], error)]
+    return [
+        ("Deleted", [("Key", key), ("VersionId", version or None), *_marker_shown(deleted)])
+        for (key, version), deleted in zip(wanted, done, strict=True)
+    ]
+
+
+def _failed(key: str, version: str, error: ApiError) -> Member:
+    why = [("Code", code_and_status(error)[0]), ("Message", error.message)]
+    return ("Error", [("Key", key), ("VersionId", version or None), *why])
+
+
+def _marker_shown(deleted: Deleted) -> list[Member]:
+    return [("DeleteMarker", True), ("DeleteMarkerVersionId", deleted.version_id)] if deleted.was_marker else []
 
 
 # tags
 
 
 def show_tags(call: Call) -> Reply:
-    row, _ = found(call, visit_of(call))
+    row, _, container = found(call, visit_of(call))
     tags = (row.s3 or {}).get("tags", {})
-    shown = [("Tag", [("Key", name), ("Value", value)]) for name, value in tags.items()]
-    return Reply(200, document("Tagging", [("TagSet", shown)]))
+    return Reply(200, document("Tagging", tag_members(tags)), headers=versions.told(container, row))
 
 
 def put_tags(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
-    _set_tags(call, container, visit.key, _tags_in(read_xml(call, visit.signed, "Tagging")))
-    return Reply(200)
+    tags = checked_tags(tags_in(read_xml(call, visit.signed, "Tagging")))
+    return Reply(200, headers=_set_tags(call, container, visit, tags))
 
 
 def delete_tags(call: Call) -> Reply:
     visit = visit_of(call)
-    _set_tags(call, container_for(call, visit, "write"), visit.key, {})
-    return Reply(204)
+    return Reply(204, headers=_set_tags(call, container_for(call, visit, "delete"), visit, {}))
 
 
-def _tags_in(asked: Element) -> dict[str, str]:
-    pairs = [(text_of(tag, "Key"), text_of(tag, "Value")) for part in children(asked, "TagSet") for tag in part]
-    return checked_tags(pairs)
+def _set_tags(call: Call, container: Row[Any], visit: Visit, tags: dict[str, str]) -> dict[str, str]:
+    """Returns headers that tell which version has them."""
 
-
-def _set_tags(call: Call, container: Row[Any], key: str, tags: dict[str, str]) -> None:
-    def change(tx: Tx) -> None:
-        row = objects.find(tx, container.id, key)
-        if row is None:
-            raise no_such_key(key)
+    def change(tx: Tx) -> dict[str, str]:
+        row = versions.at(tx, container, visit)
         said = {name: value for name, value in {**(row.s3 or {}), "tags": tags}.items() if value}
         objects.update(tx, container, row, {"s3": said or None})
+        return versions.told(container, row)
 
-    writes_of(call).run(change)
+    return writes_of(call).run(change)

@@ -11,6 +11,7 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import http_date
+from altostratus.services.object_store.s3 import versions
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.listings import etag_of
 from altostratus.services.object_store.s3.shapes import checksum_members, whole_number
@@ -55,7 +56,7 @@ def show_attributes(call: Call) -> Reply:
     wanted = [name.strip() for name in call.headers.get("X-AMZ-OBJECT-ATTRIBUTES", "").split(",")]
     if not set(wanted) <= set(_ATTRIBUTES):
         raise S3Error("InvalidArgument", f"x-amz-object-attributes names some of {', '.join(_ATTRIBUTES)}.")
-    row, contents = found(call, visit_of(call))
+    row, contents, container = found(call, visit_of(call))
     shown = {
         "ETag": etag_of(row),
         "Checksum": checksum_members((row.s3 or {}).get("checksums", {})) or None,
@@ -64,7 +65,7 @@ def show_attributes(call: Call) -> Reply:
         "ObjectSize": contents.size,
     }
     body = [(name, shown[name]) for name in _ATTRIBUTES if name in wanted]
-    headers = {"Last-Modified": http_date(contents.modified_us)}
+    headers = {"Last-Modified": http_date(contents.modified_us), **versions.told(container, row)}
     return Reply(200, document("GetObjectAttributesResponse", body), headers=headers)
 
 

@@ -4,28 +4,51 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.s3 import buckets, listings, multipart, objects, parts, writing
+from altostratus.services.object_store.s3 import (
+    buckets,
+    cors,
+    listings,
+    multipart,
+    objects,
+    parts,
+    settings,
+    versions,
+    writing,
+)
 from altostratus.services.object_store.s3.buckets import said, unset
-from altostratus.services.object_store.s3.errors import S3Error
-from altostratus.services.object_store.s3.visits import chosen
+from altostratus.services.object_store.s3.errors import S3Error, refusal
+from altostratus.services.object_store.s3.visits import answered, chosen
 
 _SHOW_BUCKET = {
     "location": buckets.show_location,
     "uploads": multipart.list_uploads,
     "acl": buckets.show_acl,
     "versions": listings.list_versions,
-    "versioning": said("VersioningConfiguration"),
+    "versioning": versions.show_versioning,
     "logging": said("BucketLoggingStatus"),
     "requestPayment": said("RequestPaymentConfiguration", ("Payer", "BucketOwner")),
-    "cors": unset("NoSuchCORSConfiguration"),
+    "cors": settings.show_cors,
     "encryption": unset("ServerSideEncryptionConfigurationNotFoundError"),
     "lifecycle": unset("NoSuchLifecycleConfiguration"),
     "object-lock": unset("ObjectLockConfigurationNotFoundError"),
-    "policy": unset("NoSuchBucketPolicy"),
+    "policy": settings.show_policy,
+    "policyStatus": settings.show_policy_status,
     "publicAccessBlock": unset("NoSuchPublicAccessBlockConfiguration"),
     "replication": unset("ReplicationConfigurationNotFoundError"),
-    "tagging": unset("NoSuchTagSet"),
+    "tagging": settings.show_tags,
     "website": unset("NoSuchWebsiteConfiguration"),
+}
+_PUT_BUCKET = {
+    "acl": buckets.put_acl,
+    "cors": settings.put_cors,
+    "policy": settings.put_policy,
+    "tagging": settings.put_tags,
+    "versioning": versions.put_versioning,
+}
+_DELETE_BUCKET = {
+    "cors": settings.removal("cors"),
+    "policy": settings.removal("policy"),
+    "tagging": settings.removal("tags"),
 }
 _SHOW_OBJECT = {
     "tagging": objects.show_tags,
@@ -50,18 +73,22 @@ def _no_form(_call: Call) -> Reply:
 class S3Account(Resource, path="!/s3"):
     """The buckets of the one who asks."""
 
+    envelope = refusal
+
     index = Op("GET", "", None, "@", chosen(buckets.list_buckets), public=True, tx="none", stream="out")
 
 
 class Bucket(Resource, path="!/s3/{bucket}"):
     """A bucket: a container with a name that S3 allows."""
 
+    envelope = refusal
+    preflight = Op("OPTIONS", "", None, "@", answered(cors.preflight), public=True, tx="none")
     head = Op("HEAD", "", None, "@", chosen(buckets.head_bucket), public=True, tx="none", stream="out")
     show = Op(
         "GET", "", None, "@", chosen(listings.list_objects, _SHOW_BUCKET), public=True, tx="none", stream="out"
     )  # fmt: skip
     put = Op(
-        "PUT", "", None, "@", chosen(buckets.put_bucket, {"acl": buckets.put_acl}), public=True, tx="none",
+        "PUT", "", None, "@", chosen(buckets.put_bucket, _PUT_BUCKET), public=True, tx="none",
         stream="in", status=200,
     )  # fmt: skip
     post = Op(
@@ -69,13 +96,16 @@ class Bucket(Resource, path="!/s3/{bucket}"):
         stream="in", status=200,
     )  # fmt: skip
     remove = Op(
-        "DELETE", "", None, "@", chosen(buckets.delete_bucket), public=True, tx="none", stream="in", status=204
+        "DELETE", "", None, "@", chosen(buckets.delete_bucket, _DELETE_BUCKET), public=True, tx="none", stream="in",
+        status=204,
     )  # fmt: skip
 
 
 class BucketObject(Resource, path="!/s3/{bucket}/{object:path}"):
     """An object by its key."""
 
+    envelope = refusal
+    preflight = Op("OPTIONS", "", None, "@", answered(cors.preflight), public=True, tx="none")
     head = Op(
         "HEAD",
         "",

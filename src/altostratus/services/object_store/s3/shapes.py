@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote
+from xml.etree.ElementTree import Element
 
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import one
 from altostratus.services.object_store.logic import checksums
 from altostratus.services.object_store.s3.errors import S3Error
-from altostratus.services.object_store.s3.xml import Member
+from altostratus.services.object_store.s3.xml import Member, children, text_of
 
 _MOST_TAGS = 10
 
@@ -50,14 +51,22 @@ def tags_of_header(headers: Mapping[str, str]) -> dict[str, str]:
     return checked_tags(parse_qsl(text, keep_blank_values=True)) if text else {}
 
 
-def checked_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
+def checked_tags(pairs: list[tuple[str, str]], *, most: int = _MOST_TAGS) -> dict[str, str]:
     """Raises S3Error for too many, too long ones, or one twice."""
-    if len(pairs) > _MOST_TAGS:
-        raise S3Error("InvalidTag", f"Object tags cannot be greater than {_MOST_TAGS}.")
+    if len(pairs) > most:
+        raise S3Error("InvalidTag", f"There cannot be more than {most} tags.")
     tags = dict(pairs)
     if len(tags) != len(pairs) or any(not 0 < len(name) <= 128 or len(value) > 256 for name, value in pairs):
         raise S3Error("InvalidTag", "Names of tags have 1 to 128 characters, values at most 256, and none comes twice.")
     return tags
+
+
+def tags_in(asked: Element) -> list[tuple[str, str]]:
+    return [(text_of(tag, "Key"), text_of(tag, "Value")) for part in children(asked, "TagSet") for tag in part]
+
+
+def tag_members(tags: Mapping[str, str]) -> list[Member]:
+    return [("TagSet", [("Tag", [("Key", name), ("Value", value)]) for name, value in tags.items()])]
 
 
 def checksum_members(made: Mapping[str, str], *, told_type: bool = True) -> list[Member]:

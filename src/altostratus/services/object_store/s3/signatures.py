@@ -68,6 +68,18 @@ def signed_by(call: Call) -> Signed | None:
     return None
 
 
+def stated_access_key(call: Call) -> str:
+    """The access key that the request names, whether its signature is right or not; empty for none."""
+    text = call.headers.get("AUTHORIZATION", "")
+    if text.startswith("AWS "):
+        return text.removeprefix("AWS ").strip().partition(":")[0]
+    if text.startswith(f"{V4} "):
+        return text.partition("Credential=")[2].partition("/")[0]
+    if "X-Amz-Credential" in call.query:
+        return call.query["X-Amz-Credential"][-1].partition("/")[0]
+    return call.query.get("AWSAccessKeyId", [""])[-1]
+
+
 # version 4
 
 

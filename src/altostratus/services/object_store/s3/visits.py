@@ -2,8 +2,6 @@
 """What every operation begins and ends with: who asks, which bucket and key are meant, errors as XML."""
 
 import functools
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +11,18 @@ from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.pace import pace_container
-from altostratus.services.object_store.api.visits import READ_ACL, WRITE_ACL, finished
+from altostratus.services.object_store.api.visits import finished, one, seen
 from altostratus.services.object_store.config import ObjectStoreOptions
-from altostratus.services.object_store.logic import access, containers
+from altostratus.services.object_store.logic import access, containers, permission
 from altostratus.services.object_store.logic.access import Visitor
+from altostratus.services.object_store.logic.bucket_policies import Wish
+from altostratus.services.object_store.logic.permission import What
+from altostratus.services.object_store.s3 import cors
 from altostratus.services.object_store.s3.errors import S3Error, refusal
+from altostratus.services.object_store.s3.names import demand_bucket_name, project_and_bucket
 from altostratus.services.object_store.s3.signatures import Signed, signed_by
 
 Handler = Callable[[Call], Reply]
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # asked for only with a parameter of this name; what is not named for an operation is not built
 _SUB_RESOURCES = frozenset({
     "abac", "accelerate", "acl", "analytics", "annotation", "annotations", "attributes", "cors", "delete",
@@ -36,16 +37,24 @@ _NOT_KEPT = (
     "X-AMZ-OBJECT-LOCK-LEGAL-HOLD", "X-AMZ-WEBSITE-REDIRECT-LOCATION", "X-AMZ-WRITE-OFFSET-BYTES",
 )  # fmt: skip
 
+# parameter -> action, as policies call them
+_LISTINGS = {
+    "versions": "ListBucketVersions", "uploads": "ListBucketMultipartUploads", "location": "GetBucketLocation",
+}  # fmt: skip
+# method -> action, with `?uploadId`
+_ON_UPLOADS = {"GET": "ListMultipartUploadParts", "DELETE": "AbortMultipartUpload"}
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who asks for what. `signed` is None for somebody who has not said who it is."""
+    """Who asks for what. `signed` is None for somebody who has not said who it is; `version` is an id or nothing."""
 
     signed: Signed | None
     visitor: Visitor
     account: str
     bucket: str = ""
     key: str = ""
+    version: str = ""
 
 
 def answered(handler: Handler) -> Handler:
@@ -56,7 +65,8 @@ def answered(handler: Handler) -> Handler:
         try:
             reply = handler(call)
         except ApiError as error:
-            reply = refusal(call, error)
+            reply = refusal(error, call)
+        reply.headers |= cors.headers_for(call)
         reply.headers["x-amz-request-id"] = call.request_id
         if reply.content_type is None:
             reply.content_type = "application/xml"
@@ -71,8 +81,6 @@ def chosen(plain: Handler, by_parameter: Mapping[str, Handler] | None = None) ->
 
     @functools.wraps(plain)
     def run(call: Call) -> Reply:
-        if call.query.get("versionId", ["null"])[-1] != "null":
-            raise S3Error("NoSuchVersion", "The specified version does not exist: objects here have the version null.")
         for name, handler in known.items():
             if name in call.query:
                 return handler(call)
@@ -90,9 +98,8 @@ def visit_of(call: Call) -> Visit:
     ctx = signed.ctx if signed is not None else None
     if ctx is not None and ctx.access_rules is not None:
         ctx.access_rules.demand(call.asked)
-    visitor = Visitor(ctx, call.headers.get("REFERER", ""))
-    # others' buckets are called PROJECT:BUCKET, as by Ceph
-    project_id, _, bucket = call.params.get("bucket", "").rpartition(":")
+    visitor = seen(call, ctx)
+    project_id, bucket = project_and_bucket(call.params.get("bucket", ""))
     if not project_id:
         project_id = (ctx.project_id if ctx is not None else None) or ""
     if not project_id:
@@ -101,25 +108,7 @@ def visit_of(call: Call) -> Visit:
         )
     if bucket or "bucket" in call.params:
         demand_bucket_name(bucket)
-    return Visit(signed, visitor, access.account_of(project_id), bucket, _key_of(call))
-
-
-def is_bucket_name(name: str) -> bool:
-    if not _BUCKET.fullmatch(name) or ".." in name:
-        return False
-    try:
-        ipaddress.IPv4Address(name)
-    except ValueError:
-        return True
-    return False
-
-
-def demand_bucket_name(name: str) -> None:
-    if not is_bucket_name(name):
-        raise S3Error(
-            "InvalidBucketName",
-            "The specified bucket is not valid: 3 to 63 lower-case letters, digits, dots and hyphens.",
-        )
+    return Visit(signed, visitor, access.account_of(project_id), bucket, _key_of(call), one(call, "versionId"))
 
 
 def _key_of(call: Call) -> str:
@@ -137,17 +126,11 @@ def demand_owner(visit: Visit) -> None:
         raise denied()
 
 
-def container_for(call: Call, visit: Visit, what: str) -> Row[Any]:
-    """The bucket, if the caller may `read`, `list` or `write` there. Who may not learns nothing of it."""
+def container_for(call: Call, visit: Visit, what: What) -> Row[Any]:
+    """The bucket, if the caller may do that there. Who may not learns nothing of it."""
     with call.cloud.db.read() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
-    settings = {} if row is None else row.settings
-    if what == "write":
-        allowed = access.may_write(visit.visitor, visit.account, settings.get(WRITE_ACL, ""))
-    else:
-        acl = settings.get(READ_ACL, "")
-        allowed = access.may_read(visit.visitor, visit.account, acl, listing=what == "list")
-    if not allowed:
+    if not permission.may(visit.visitor, visit.account, row, what, _wish(call, visit, what)):
         raise denied()
     if row is None:
         raise no_such_bucket(visit.bucket)
@@ -155,8 +138,37 @@ def container_for(call: Call, visit: Visit, what: str) -> Row[Any]:
     return row
 
 
+def _wish(call: Call, visit: Visit, what: What) -> Wish:
+    """What is asked, by the name that policies have for it. Without a key in the path any object may be meant."""
+    if what == "list":
+        name = next((name for name in _LISTINGS if name in call.query), "")
+        return Wish(_LISTINGS.get(name, permission.ACTIONS[what]), prefix=one(call, "prefix"))
+    if "uploadId" in call.query and call.op.method in _ON_UPLOADS:
+        return Wish(_ON_UPLOADS[call.op.method], visit.key)
+    action = permission.ACTIONS[what]
+    if one(call, "versionId"):
+        action += "Version" if what != "write" or "tagging" in call.query else ""
+    return Wish(f"{action}Tagging" if "tagging" in call.query else action, visit.key or None)
+
+
+def deletable(call: Call, visit: Visit, wanted: list[tuple[str, str]]) -> tuple[Row[Any], list[tuple[str, str]]]:
+    """(the bucket, those of the keys and versions that its policy forbids the caller to delete)"""
+    with call.cloud.db.read() as tx:
+        row = containers.find(tx, visit.account, visit.bucket)
+    if row is None or not permission.has_policy(row):
+        return container_for(call, visit, "delete"), []
+
+    def may(key: str, version: str) -> bool:
+        wish = Wish(permission.ACTIONS["delete"] + ("Version" if version else ""), key)
+        return permission.may(visit.visitor, visit.account, row, "delete", wish)
+
+    return row, [one for one in wanted if not may(*one)]
+
+
 def demand_plain(call: Call) -> None:
     """Raises S3Error for wishes that would silently not come true."""
+    if "versionId" in call.query:
+        raise S3Error("InvalidArgument", "This operation does not accept a version-id.")
     for name in _NOT_KEPT:
         if name in call.headers:
             raise S3Error("NotImplemented", f"This cloud does not offer {name.lower()}. Leave the header out.")
@@ -173,5 +185,5 @@ def no_such_bucket(name: str) -> S3Error:
     return S3Error("NoSuchBucket", f"The specified bucket does not exist: {name}.")
 
 
-def no_such_key(name: str) -> S3Error:
-    return S3Error("NoSuchKey", f"The specified key does not exist: {name[:200]}.")
+def no_such_key(name: str, headers: Mapping[str, str] | None = None) -> S3Error:
+    return S3Error("NoSuchKey", f"The specified key does not exist: {name[:200]}.", headers=headers)

@@ -13,21 +13,23 @@ from altostratus.services.object_store.api import receiving
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import commit
-from altostratus.services.object_store.api.visits import READ_ACL, store_of
+from altostratus.services.object_store.api.visits import store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import refused
-from altostratus.services.object_store.logic import access, metadata, objects, quotas
+from altostratus.services.object_store.logic import access, metadata, objects, permission, quotas, versioning
+from altostratus.services.object_store.logic.bucket_policies import Wish
 from altostratus.services.object_store.logic.contents import DYNAMIC, Contents, contents_of
 from altostratus.services.object_store.logic.times import now_us
+from altostratus.services.object_store.s3 import versions
 from altostratus.services.object_store.s3.bodies import Body, Summed, shown_in
 from altostratus.services.object_store.s3.buckets import demand_no_acl
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.listings import etag_of
+from altostratus.services.object_store.s3.names import demand_bucket_name, project_and_bucket
 from altostratus.services.object_store.s3.shapes import checksum_members, iso_z, quoted, s3_column, tags_of_header
 from altostratus.services.object_store.s3.visits import (
     Visit,
     container_for,
-    demand_bucket_name,
     demand_plain,
     no_such_key,
     visit_of,
@@ -46,6 +48,14 @@ class Kept(NamedTuple):
     size: int
     md5: str
     checksums: dict[str, str]
+
+
+class Found(NamedTuple):
+    """An object or a version of one, and where it is."""
+
+    row: Row[Any]
+    contents: Contents
+    container: Row[Any]
 
 
 class Source(NamedTuple):
@@ -84,14 +94,16 @@ def keep(call: Call, policy: int, body: Body) -> Kept:
 def finish(
     call: Call, container: Row[Any], key: str, kept: Kept, described: Mapping[str, Any], demand: Callable[[Tx], None]
 ) -> int:
-    """Make the object of bytes that are kept; returns the moment."""
+    """Make the object of bytes that are kept, and tell its version; returns the moment."""
     moment = now_us()
     values = {"name": key, "size": kept.size, "etag": kept.md5, "blob_id": kept.blob_id, "modified_us": moment}
     try:
-        commit(call, container, {**described, **values}, demand)
+        version_id = commit(call, container, {**described, **values}, demand)
     except BaseException:
         forget(call, kept.blob_id)
         raise
+    if version_id is not None:
+        call.reply_headers[versions.VERSION_ID] = version_id
     return moment
 
 
@@ -152,7 +164,8 @@ def copy_object(call: Call) -> Reply:
     source = source_of(call, visit)
     described, tags = described_by(call), tags_of_header(call.headers)
     if not _replaces(call, "METADATA"):
-        if (source.row.container_id, source.row.name) == (container.id, visit.key):
+        itself = (source.row.container_id, source.row.name) == (container.id, visit.key)
+        if itself and not versioning.is_version(source.row):
             raise S3Error(
                 "InvalidRequest", "An object is copied onto itself only with x-amz-metadata-directive: REPLACE."
             )
@@ -172,20 +185,20 @@ def copy_object(call: Call) -> Reply:
 
 def source_of(call: Call, visit: Visit) -> Source:
     """What `x-amz-copy-source` names, if the caller may read it and its conditions hold."""
-    text = unquote(call.headers["X-AMZ-COPY-SOURCE"].encode("latin-1", "replace").decode("utf-8", "replace"))
-    text, _, version = text.partition("?versionId=")
-    if version not in ("", "null"):
-        raise S3Error("NoSuchVersion", "The specified version does not exist.")
+    given, _, version = call.headers["X-AMZ-COPY-SOURCE"].partition("?versionId=")
+    text = unquote(given.encode("latin-1", "replace").decode("utf-8", "replace"))
     named, slash, key = text.removeprefix("/").partition("/")
     if not (slash and key):
         raise S3Error("InvalidArgument", "Copy source must be BUCKET/KEY.")
-    project_id, _, bucket = named.rpartition(":")
+    project_id, bucket = project_and_bucket(named)
     demand_bucket_name(bucket)
     account = access.account_of(project_id) if project_id else visit.account
     if not project_id and visit.visitor.ctx is not None:
         account = access.account_of(visit.visitor.ctx.project_id or "")
-    origin = Visit(visit.signed, visit.visitor, account, bucket, key)
-    row, contents = found(call, origin)
+    origin = Visit(visit.signed, visit.visitor, account, bucket, key, version)
+    row, contents, container = found(call, origin)
+    for version_id in versions.told(container, row).values():
+        call.reply_headers[versions.SOURCE_VERSION_ID] = version_id
     wanted = {
         name: call.headers[f"X-AMZ-COPY-SOURCE-{name}"]
         for name in _CONDITIONS
@@ -196,19 +209,17 @@ def source_of(call: Call, visit: Visit) -> Source:
     return Source(row, contents, account)
 
 
-def found(call: Call, visit: Visit) -> tuple[Row[Any], Contents]:
-    """An object that the caller may read. Raises S3Error."""
+def found(call: Call, visit: Visit) -> Found:
+    """An object or a version that the caller may read. Raises S3Error."""
     container = container_for(call, visit, "read")
 
     def guard(other: Row[Any]) -> None:
-        if not access.may_read(visit.visitor, visit.account, other.settings.get(READ_ACL, ""), listing=False):
+        if not permission.may(visit.visitor, visit.account, other, "read", Wish("GetObject", None)):
             raise refused(visit.signed is not None, visit.account)
 
     with call.cloud.db.read() as tx:
-        row = objects.find(tx, container.id, visit.key)
-        if row is None:
-            raise no_such_key(visit.key)
-        return row, contents_of(tx, visit.account, row, guard)
+        row = versions.at(tx, container, visit)
+        return Found(row, contents_of(tx, visit.account, row, guard), container)
 
 
 def copy_bytes(call: Call, policy: int, source: Source, span: tuple[int, int], algorithms: Collection[str]) -> Kept:
