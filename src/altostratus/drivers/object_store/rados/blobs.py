@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import layout
-from .layout import BLOCK_BYTES, NOTE, PIECE_BYTES, WINDOW, DamagedError, Span
+from .layout import NOTE, WINDOW, DamagedError, Span
 from .pool import Found, Pool, RadosError, Request
 
 # spans of one blob that are read at the same time
@@ -22,7 +22,7 @@ def send(pool: Pool, blob_id: str, pieces: Iterable[tuple[bytearray, bool]]) -> 
         for piece, is_last in pieces:
             if len(under_way) == WINDOW:
                 under_way.popleft().wait()
-            name = blob_id if is_last else layout.piece_name(blob_id, begin // PIECE_BYTES)
+            name = blob_id if is_last else layout.piece_name(blob_id, begin // layout.PIECE_BYTES)
             under_way.append(pool.put(name, piece, (NOTE, layout.packed_note(begin, piece))))
             begin += len(piece)
         while under_way:
@@ -34,7 +34,7 @@ def send(pool: Pool, blob_id: str, pieces: Iterable[tuple[bytearray, bool]]) -> 
 
 def fetch(pool: Pool, blob_id: str, offset: int, length: int | None) -> Iterator[bytes]:
     """The bytes of a range, verified. A small blob costs one request."""
-    found = pool.get(blob_id, 0, BLOCK_BYTES).wait()
+    found = pool.get(blob_id, 0, layout.BLOCK_BYTES).wait()
     head = layout.note_of(found.attribute)
     end = head.end if length is None else min(offset + length, head.end)
     wanted = layout.spans(blob_id, head, offset, end)
@@ -77,7 +77,7 @@ def _received(span: Span, request: Request[Found]) -> bytes:
 def _count_pieces(pool: Pool, blob_id: str) -> int:
     """Of a blob without a head: one more than the number of the last piece."""
     try:
-        return layout.note_of(pool.get(blob_id, 0, 1).wait().attribute).begin // PIECE_BYTES
+        return layout.note_of(pool.get(blob_id, 0, 1).wait().attribute).begin // layout.PIECE_BYTES
     except DamagedError:
         pass
     except RadosError as error:

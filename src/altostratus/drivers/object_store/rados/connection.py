@@ -9,7 +9,7 @@ import time
 from . import librados
 from .config import RadosOptions
 from .librados import Library, MissingLibrary
-from .pool import Pool, RadosError
+from .pool import Pool, RadosError, sentence
 
 # after a failure nobody tries to connect for so long: requests are refused at once instead of waiting as well
 _REST_S = 5.0
@@ -25,11 +25,24 @@ class Connection:
         self._lock = threading.Lock()
         self._pool: Pool | None = None
         self._failed: tuple[float, RadosError] | None = None
+        self._next_try, self._trying = 0.0, 0
 
     def pool(self) -> Pool:
         """Raises RadosError with a sentence that says what to do."""
         found = self._pool
-        return found if found is not None and not found.gone else self._connected()
+        if found is None or found.gone:
+            return self._connected()
+        if found.timed_out_at > found.answered_at + self._options.timeout_s:
+            self._demand_turn()
+        return found
+
+    def _demand_turn(self) -> None:
+        """Of a cluster that has said nothing for a while, one thread at a time finds out whether it does again."""
+        now, me = time.monotonic(), threading.get_ident()
+        if now >= self._next_try:
+            self._next_try, self._trying = now + self._options.timeout_s + _REST_S, me
+        elif self._trying != me:
+            raise RadosError(errno.ETIMEDOUT, sentence(errno.ETIMEDOUT))
 
     def _connected(self) -> Pool:
         with self._lock:

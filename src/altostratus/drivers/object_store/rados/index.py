@@ -6,6 +6,7 @@ process had taken and not used when it was killed are ids of nothing, which are 
 """
 
 import threading
+import time
 from collections.abc import Iterator
 
 from altostratus.kernel import ids, log
@@ -28,20 +29,29 @@ class Index:
         self._free: list[str] = []
         self._taken: set[str] = set()
         self._over: list[str] = []
+        self._failed: tuple[float, RadosError] | None = None
 
     def take(self) -> str:
         """An id that the index has and nobody else is given."""
+        came_at = time.monotonic()
         with self._taking:
             if not self._free:
-                lot = [ids.new_hex_id() for _ in range(LOT)]
-                self._connection.pool().add_keys(NAME, lot).wait()
-                self._free = lot
+                self._free = self._new_lot(came_at)
             taken = self._free.pop()
             self._taken.add(taken)
             return taken
 
+    def add(self, blob_id: str) -> None:
+        """Of a blob that is to go, whatever happens to this process."""
+        pool = self._connection.pool()
+        with self._lock:  # requests take place in the order in which they are begun
+            self._over = [other for other in self._over if other != blob_id]
+            self._taken.add(blob_id)
+            request = pool.add_keys(NAME, [blob_id])
+        request.wait()
+
     def holds(self, blob_id: str) -> bool:
-        """Taken by this process and not given up."""
+        """Taken or added by this process, and not given up."""
         return blob_id in self._taken
 
     def give_up(self, blob_id: str) -> None:
@@ -65,13 +75,27 @@ class Index:
             if blob_id not in free:
                 yield blob_id
 
-    def _flush(self) -> None:
-        with self._lock:
-            over, self._over = self._over, []
-        if not over:
-            return
+    def _new_lot(self, came_at: float) -> list[str]:
+        """Whoever waited for one that failed is told the same at once."""
+        if self._failed is not None and self._failed[0] > came_at:
+            raise self._failed[1]
+        lot = [ids.new_hex_id() for _ in range(LOT)]
         try:
-            self._connection.pool().remove_keys(NAME, over).wait()
+            self._connection.pool().add_keys(NAME, lot).wait()
+        except RadosError as error:
+            self._failed = time.monotonic(), error
+            raise
+        return lot
+
+    def _flush(self) -> None:
+        pool = self._connection.pool()
+        with self._lock:
+            if not self._over:
+                return
+            over, self._over = self._over, []
+            request = pool.remove_keys(NAME, over)
+        try:
+            request.wait()
         except BaseException:
             with self._lock:
                 self._over += over

@@ -6,6 +6,7 @@ Requests are begun at once and waited for later, so that several are under way.
 
 import ctypes
 import errno
+import time
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -27,7 +28,7 @@ class RadosError(Exception):
 class Found(NamedTuple):
     """What was read of an object: the data asked for, and its attribute."""
 
-    data: memoryview
+    data: bytes
     attribute: bytes
 
 
@@ -65,6 +66,8 @@ class Pool:
         self._id = library.quick.rados_ioctx_get_id(context)
         # it cannot be used any longer: another connection may
         self.gone = False
+        # of the clock `time.monotonic`
+        self.answered_at, self.timed_out_at = time.monotonic(), 0.0
 
     def put(self, name: str, data: bytes | bytearray, attribute: tuple[str, bytes]) -> Request[None]:
         """An object with this data and attribute, whole or not at all. The data may be changed at once after."""
@@ -98,12 +101,13 @@ class Pool:
         """A part of an object, shorter where the object ends, and its attribute."""
         quick = self.library.quick
         operation = quick.rados_create_read_op()
-        buffer, got, attributes = ctypes.create_string_buffer(length), ctypes.c_size_t(), ctypes.c_void_p()
+        buffer, got, attributes = _fresh_bytes(None, length), ctypes.c_size_t(), ctypes.c_void_p()
         quick.rados_read_op_read(operation, start, length, buffer, got, None)
         quick.rados_read_op_getxattrs(operation, attributes, None)
 
         def finish() -> Found:
-            return Found(memoryview(buffer).cast("B")[: got.value], self._first_attribute(attributes))
+            data = buffer if got.value == length else buffer[: got.value]
+            return Found(data, self._first_attribute(attributes))
 
         return self._read(name, operation, finish, lambda: quick.rados_getxattrs_end(attributes))
 
@@ -146,6 +150,10 @@ class Pool:
 
     def demand(self, result: int) -> None:
         """Raises RadosError if the result of a call says so. In a pool that is gone, every object is missing."""
+        if result == -errno.ETIMEDOUT:
+            self.timed_out_at = time.monotonic()
+        else:
+            self.answered_at = time.monotonic()
         if result >= 0:
             return
         if result == -errno.ENOENT:
@@ -155,7 +163,7 @@ class Pool:
                 raise RadosError(0, f"The pool {self.name} is gone from the Ceph cluster.")
         if result == -errno.ESHUTDOWN:
             self.gone = True
-        raise RadosError(-result, _SENTENCES.get(-result, f"Ceph says: {errno.errorcode.get(-result, result)}."))
+        raise RadosError(-result, sentence(-result))
 
     def close(self) -> None:
         """Nothing may be under way."""
@@ -217,6 +225,16 @@ _SENTENCES = {
     errno.ENOENT: "There is no such object.",
     errno.EIO: "Ceph cannot read an object: no copy of it is intact.",
 }
+
+
+# Bytes that are not filled yet: two passes over every byte that is read less than with a buffer of ctypes.
+_fresh_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
+_fresh_bytes.restype, _fresh_bytes.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_ssize_t]
+
+
+def sentence(number: int) -> str:
+    """Of an error number of Ceph."""
+    return _SENTENCES.get(number, f"Ceph says: {errno.errorcode.get(number, number)}.")
 
 
 def _strings(words: list[str]) -> "ctypes.Array[ctypes.c_char_p]":

@@ -16,6 +16,7 @@ from .connection import Connection
 from .index import Index
 from .layout import DamagedError
 from .pool import RadosError
+from .readers import Readers
 
 _log = log.get("drivers.object_store")
 _REASONS: dict[int, Trouble] = {
@@ -31,6 +32,7 @@ class RadosStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._index = Index(connection)
+        self._readers = Readers(self._remove)
         # blobs of nobody that could not be removed, to be tried again
         self._left: deque[str] = deque()
 
@@ -39,8 +41,8 @@ class RadosStore:
             pool, blob_id = self._connection.pool(), self._index.take()
             try:
                 size = send(pool, blob_id, _pieces(data, expected_size, max_bytes))
-            except BaseException:
-                self.delete(blob_id)
+            except BaseException as error:
+                self._discard(blob_id, error)
                 raise
         if self._left:  # the cluster works again
             self.delete(self._left.popleft())
@@ -56,21 +58,18 @@ class RadosStore:
 
     def delete(self, blob_id: str) -> None:
         """Raises ObjectStoreError (broken), and must be repeated then, unless the blob is still pending."""
-        try:
+        if self._readers.doom(blob_id):
             with _told():
-                remove(self._connection.pool(), blob_id)
-        except ObjectStoreError as error:
-            if not self._index.holds(blob_id):
-                raise
-            _log.warning("blob %s stays for now: %s", blob_id, error)
-            self._left.append(blob_id)
+                self._index.add(blob_id)
         else:
-            self._index.give_up(blob_id)
+            self._remove(blob_id)
 
     def exists(self, blob_id: str) -> bool:
         return self.age_s(blob_id) is not None
 
     def age_s(self, blob_id: str) -> float | None:
+        if self._readers.is_doomed(blob_id):
+            return None
         with _told():
             try:
                 return max(0.0, time.time() - self._connection.pool().written_at(blob_id))
@@ -87,8 +86,29 @@ class RadosStore:
         with _told():
             yield from filter(layout.is_head, self._connection.pool().names())
 
+    def _discard(self, blob_id: str, error: BaseException) -> None:
+        """Of a cluster that does not work nothing more is asked now: the request has waited once."""
+        if isinstance(error, RadosError) and _REASONS.get(error.errno) != "full":
+            self._left.append(blob_id)
+        else:
+            self._remove(blob_id)
+
+    def _remove(self, blob_id: str) -> None:
+        try:
+            with _told():
+                remove(self._connection.pool(), blob_id)
+        except ObjectStoreError as error:
+            if not self._index.holds(blob_id):
+                raise
+            _log.warning("blob %s stays for now: %s", blob_id, error)
+            self._left.append(blob_id)
+        else:
+            self._index.give_up(blob_id)
+
     def _read(self, blob_id: str, offset: int, length: int | None) -> Iterator[bytes]:
-        with _told():
+        if self._readers.is_doomed(blob_id):
+            raise ObjectStoreError("missing", f"Blob {blob_id} was deleted.")
+        with self._readers.reading(blob_id), _told():
             yield from fetch(self._connection.pool(), blob_id, offset, length)
 
 
