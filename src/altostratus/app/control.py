@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control process: APIs, jobs, events, reconcilers. It drops its privileges before anything else."""
 
+import atexit
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -124,5 +125,6 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     own = [one for service in cloud.all_services() for one in service.reconcilers]
     pool = ReconcilerPool(cloud, [*own, *HOUSEKEEPING, *DISK_UPKEEP])
     pool.start()
+    atexit.register(pool.run_last)
     cloud.add_part(ReconcilerPool, pool)
     _log.info("the control process serves %d services", len(list(cloud.all_services())))

@@ -18,12 +18,16 @@ _log = log.get("reconcilers")
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """`run(cloud)` at the start, every `every_s` seconds, and soon after `wake_topic` is woken."""
+    """`run(cloud)` at the start, every `every_s` seconds, and soon after `wake_topic` is woken.
+
+    at_end   once more when the process ends in peace: it keeps something in memory
+    """
 
     name: str
     every_s: float
     run: Callable[["Cloud"], None]
     wake_topic: str | None = None
+    at_end: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +65,12 @@ class ReconcilerPool:
         deadline = clock.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - clock.monotonic()))
+
+    def run_last(self) -> None:
+        """What must not be lost when the process ends."""
+        for reconciler in self._reconcilers.values():
+            if reconciler.at_end:
+                self._pass(reconciler)
 
     def run_once(self, name: str | None = None) -> None:
         """Run one reconciler, or all, now, in this thread. Raises KeyError for an unknown name."""

@@ -6,12 +6,14 @@ from altostratus.services.object_store.api.accounts import AccountOf
 from altostratus.services.object_store.api.containers import ContainerOf
 from altostratus.services.object_store.api.edge import Edge
 from altostratus.services.object_store.api.info import Crossdomain, Health, Info
+from altostratus.services.object_store.api.metering import ensure_meter
 from altostratus.services.object_store.api.objects import ObjectOf
 from altostratus.services.object_store.api.pace import ensure_paces
 from altostratus.services.object_store.config import ObjectStoreOptions, RateLimitOptions
 from altostratus.services.object_store.errors import envelope
 from altostratus.services.object_store.logic.access import ensure_reseller_admin
 from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
+from altostratus.services.object_store.reconcilers.metering import TELL_TRAFFIC, TELL_USAGE
 from altostratus.services.object_store.reconcilers.orphans import REMOVE_ORPHANS
 from altostratus.services.object_store.reconcilers.waste import REMOVE_WASTE
 from altostratus.services.object_store.s3.resources import Bucket, BucketObject, S3Account
@@ -29,6 +31,6 @@ SERVICE = Service(
     resources=(Info, Health, Crossdomain, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
     options=(ObjectStoreOptions, RateLimitOptions),
     edge=Edge,
-    seeds=(ensure_reseller_admin, ensure_paces),
-    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS),
+    seeds=(ensure_reseller_admin, ensure_paces, ensure_meter),
+    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS, TELL_USAGE, TELL_TRAFFIC),
 )

@@ -12,6 +12,7 @@ from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import bulk, policies
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.metering import metered
 from altostratus.services.object_store.api.uploading import extract_archive
 from altostratus.services.object_store.api.visits import Place, demand_owner, finished, place_of, visitor_of
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -141,8 +142,8 @@ def delete_account(call: Call) -> Reply:
 class AccountOf(Resource, path="/{account}"):
     """A project's account."""
 
-    head = Op("HEAD", "", None, "@", head_account, public=True, tx="none", status=204)
-    index = Op("GET", "", None, "@", list_containers, public=True, tx="none", stream="out")
-    put = Op("PUT", "", None, "@", put_account, public=True, tx="none", stream="in", status=201)
-    post = Op("POST", "", None, "@", post_account, public=True, tx="none", stream="in", status=204)
-    remove = Op("DELETE", "", None, "@", delete_account, public=True, tx="none", stream="in", status=204)
+    head = Op("HEAD", "", None, "@", metered(head_account), public=True, tx="none", status=204)
+    index = Op("GET", "", None, "@", metered(list_containers), public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", metered(put_account), public=True, tx="none", stream="in", status=201)
+    post = Op("POST", "", None, "@", metered(post_account), public=True, tx="none", stream="in", status=204)
+    remove = Op("DELETE", "", None, "@", metered(delete_account), public=True, tx="none", stream="in", status=204)

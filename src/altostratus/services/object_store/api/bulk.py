@@ -26,6 +26,7 @@ from altostratus.services.object_store.api.visits import (
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import containers, objects
 from altostratus.services.object_store.logic.bucket_policies import Wish
+from altostratus.services.object_store.logic.notices import tell_deleted
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
 MOST_DELETES = 10_000
@@ -119,6 +120,7 @@ def _delete_container(call: Call, place: Place) -> None:
         demand_not_denied(call, visitor, row, Wish("DeleteBucket"))
         objects.drop_expired(tx, row)
         containers.delete(tx, row)
+        tell_deleted(tx, call.cloud, row)
 
     writes_of(call).run(remove)
 

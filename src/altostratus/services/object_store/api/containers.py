@@ -13,6 +13,7 @@ from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.api import bulk, cors, form_parts, forms, policies, symlinks, versions, web
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
+from altostratus.services.object_store.api.metering import metered
 from altostratus.services.object_store.api.objects import get_object, head_object
 from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.uploading import extract_archive
@@ -170,9 +171,13 @@ def delete_container(call: Call) -> Reply:
 class ContainerOf(Resource, path="/{account}/{container}"):
     """A container."""
 
-    head = Op("HEAD", "", None, "@", cors.told(head_container), public=True, tx="none", status=204)
-    index = Op("GET", "", None, "@", cors.told(show_container), public=True, tx="none", stream="out")
-    put = Op("PUT", "", None, "@", cors.told(put_container), public=True, tx="none", stream="in", status=201)
-    post = Op("POST", "", None, "@", cors.told(post_container), public=True, tx="none", stream="in", status=204)
-    remove = Op("DELETE", "", None, "@", cors.told(delete_container), public=True, tx="none", stream="in", status=204)
-    preflight = Op("OPTIONS", "", None, "@", cors.preflight, public=True, tx="none")
+    head = Op("HEAD", "", None, "@", metered(cors.told(head_container)), public=True, tx="none", status=204)
+    index = Op("GET", "", None, "@", metered(cors.told(show_container)), public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", metered(cors.told(put_container)), public=True, tx="none", stream="in", status=201)
+    post = Op(
+        "POST", "", None, "@", metered(cors.told(post_container)), public=True, tx="none", stream="in", status=204
+    )
+    remove = Op(
+        "DELETE", "", None, "@", metered(cors.told(delete_container)), public=True, tx="none", stream="in", status=204
+    )
+    preflight = Op("OPTIONS", "", None, "@", metered(cors.preflight), public=True, tx="none")

@@ -24,6 +24,7 @@ from altostratus.services.object_store.api import (
     web,
 )
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
+from altostratus.services.object_store.api.metering import metered
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import put_object
 from altostratus.services.object_store.api.visits import (
@@ -189,9 +190,11 @@ def delete_object(call: Call) -> Reply:
 class ObjectOf(Resource, path="/{account}/{container}/{object:path}"):
     """An object."""
 
-    head = Op("HEAD", "", None, "@", cors.told(head_object), public=True, tx="none", stream="out")
-    show = Op("GET", "", None, "@", cors.told(get_object), public=True, tx="none", stream="out")
-    put = Op("PUT", "", None, "@", cors.told(put_object), public=True, tx="none", stream="in", status=201)
-    post = Op("POST", "", None, "@", cors.told(post_object), public=True, tx="none", stream="in", status=202)
-    remove = Op("DELETE", "", None, "@", cors.told(delete_object), public=True, tx="none", stream="in", status=204)
-    preflight = Op("OPTIONS", "", None, "@", cors.preflight, public=True, tx="none")
+    head = Op("HEAD", "", None, "@", metered(cors.told(head_object)), public=True, tx="none", stream="out")
+    show = Op("GET", "", None, "@", metered(cors.told(get_object)), public=True, tx="none", stream="out")
+    put = Op("PUT", "", None, "@", metered(cors.told(put_object)), public=True, tx="none", stream="in", status=201)
+    post = Op("POST", "", None, "@", metered(cors.told(post_object)), public=True, tx="none", stream="in", status=202)
+    remove = Op(
+        "DELETE", "", None, "@", metered(cors.told(delete_object)), public=True, tx="none", stream="in", status=204
+    )
+    preflight = Op("OPTIONS", "", None, "@", metered(cors.preflight), public=True, tx="none")

@@ -18,6 +18,7 @@ from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic import access, containers, listing, objects, permission
 from altostratus.services.object_store.logic.access import READ_ACL
 from altostratus.services.object_store.logic.bucket_policies import Wish
+from altostratus.services.object_store.logic.notices import tell_deleted
 from altostratus.services.object_store.models import Container
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 from altostratus.services.object_store.s3.bodies import read_small, read_xml
@@ -102,6 +103,7 @@ def delete_bucket(call: Call) -> Reply:
         if permission.is_denied(visit.visitor, row, Wish("DeleteBucket")):
             raise denied()
         containers.delete(tx, row)
+        tell_deleted(tx, call.cloud, row)
     call.cloud.bus.wake(WASTE)
     return Reply(204)
 

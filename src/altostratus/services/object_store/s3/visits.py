@@ -10,6 +10,7 @@ from altostratus.kernel.db import Row
 from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api.metering import metered, note
 from altostratus.services.object_store.api.pace import pace_container
 from altostratus.services.object_store.api.visits import finished, one, seen
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -89,7 +90,7 @@ def chosen(plain: Handler, by_parameter: Mapping[str, Handler] | None = None) ->
             raise S3Error("NotImplemented", f"This cloud does not offer ?{unknown[0]} with {call.asked.method} here.")
         return plain(call)
 
-    return answered(run)
+    return metered(answered(run))
 
 
 def visit_of(call: Call) -> Visit:
@@ -108,6 +109,7 @@ def visit_of(call: Call) -> Visit:
         )
     if bucket or "bucket" in call.params:
         demand_bucket_name(bucket)
+    note(call, access.account_of(project_id), visitor)
     return Visit(signed, visitor, access.account_of(project_id), bucket, _key_of(call), one(call, "versionId"))
 
 
