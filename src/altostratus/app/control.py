@@ -22,9 +22,10 @@ from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
-from altostratus.contracts.object_store import ObjectStore, StoragePolicies
+from altostratus.contracts.object_store import ObjectStore, ObjectStoreError, StoragePolicies
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
+from altostratus.drivers.object_store.rados import RadosOptions
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
@@ -94,7 +95,7 @@ def add_parts(cloud: Cloud, paths: Paths) -> None:
     cloud.add_part(ImageStore, FileImageStore(str(paths.images)))  # type: ignore[type-abstract]
     cloud.add_part(DiskInspector, HeaderInspector())  # type: ignore[type-abstract]
     cloud.add_part(StagingArea, StagingArea(directory=str(paths.image_staging)))
-    stores = create_object_stores(cloud[CloudOptions], paths)
+    stores = create_object_stores(cloud[CloudOptions], cloud[RadosOptions], paths)
     cloud.add_part(ObjectStore, stores)  # type: ignore[type-abstract]
     cloud.add_part(StoragePolicies, stores)  # type: ignore[type-abstract]
     cloud.authenticator = identity.TokenAuthenticator(cloud, paths.fernet_keys)
@@ -104,6 +105,14 @@ HOUSEKEEPING = (
     Reconciler("jobs.prune", 3600, lambda cloud: cloud.jobs.prune(_KEEP_S)),
     Reconciler("events.prune", 3600, lambda cloud: cloud.events.prune(_KEEP_S)),
 )
+
+
+def _settle_leftovers(cloud: Cloud) -> None:
+    """A cloud whose objects are elsewhere starts without them."""
+    try:
+        settle_leftovers(cloud)
+    except ObjectStoreError as error:
+        _log.warning("what was being uploaded when the cloud ended is looked at at the next start: %s", error)
 
 
 def questions(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
@@ -119,7 +128,7 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     """Threads: the agents' socket, job workers, events, reconcilers."""
     link.listen_unix(paths.host_socket)
     cloud.jobs.take_over()
-    settle_leftovers(cloud)
+    _settle_leftovers(cloud)
     cloud.jobs.start_workers()
     cloud.events.start()
     own = [one for service in cloud.all_services() for one in service.reconcilers]

@@ -5,6 +5,7 @@ from altostratus.agents.block_storage.agent import VolumeAgent
 from altostratus.agents.compute.agent import ComputeAgent
 from altostratus.agents.network.agent import NetworkAgent
 from altostratus.app.object_disks import embedded_stores
+from altostratus.app.object_pools import rados_stores
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, guest_identity
 from altostratus.contracts.host_api import Agent, HostApi
@@ -18,6 +19,7 @@ from altostratus.drivers.network.linuxbridge.config import LinuxBridgeConfig
 from altostratus.drivers.network.linuxbridge.driver import LinuxBridgeDriver
 from altostratus.drivers.object_store.fake import FakeObjectStore
 from altostratus.drivers.object_store.policies import PolicyStores
+from altostratus.drivers.object_store.rados import RadosOptions
 from altostratus.drivers.volume.fake import FakeVolumeDriver
 from altostratus.drivers.volume.file import FileVolumeDriver
 
@@ -64,8 +66,10 @@ def create_volume_drivers(options: CloudOptions, paths: Paths) -> list[VolumeDri
     return [FileVolumeDriver(str(paths.volumes), "file", owner=guest_identity(options))]
 
 
-def create_object_stores(options: CloudOptions, paths: Paths) -> PolicyStores:
+def create_object_stores(options: CloudOptions, rados: RadosOptions, paths: Paths) -> PolicyStores:
     """One for each storage policy, and all of them as one."""
+    if options.objects == "rados":
+        return rados_stores(paths, rados)
     if options.objects == "fake":
         return PolicyStores(paths.object_policies, lambda _policy: FakeObjectStore())
     return embedded_stores(paths)

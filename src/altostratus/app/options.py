@@ -28,7 +28,7 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
     hypervisor: Annotated[str, Meta(description="qemu or fake", pattern="^(qemu|fake)$")] = "qemu"
     network: Annotated[str, Meta(description="linuxbridge or fake", pattern="^(linuxbridge|fake)$")] = "linuxbridge"
     volume: Annotated[str, Meta(description="file or fake", pattern="^(file|fake)$")] = "file"
-    objects: Annotated[str, Meta(description="embedded or fake", pattern="^(embedded|fake)$")] = "embedded"
+    objects: Annotated[str, Meta(description="embedded, rados or fake", pattern="^(embedded|rados|fake)$")] = "embedded"
 
 
 class Paths:

@@ -8,6 +8,7 @@ import msgspec
 from altostratus.app.options import CloudOptions
 from altostratus.app.policy_files import PolicyOptions
 from altostratus.app.service_list import ALL_SERVICES
+from altostratus.drivers.object_store.rados import RadosOptions
 from altostratus.kernel.config import Section, Settings, load
 from altostratus.kernel.quota import QuotaOptions
 from altostratus.services.compute.config import ComputeOptions
@@ -16,6 +17,7 @@ ALL_SECTIONS: tuple[type[Section], ...] = (
     CloudOptions,
     PolicyOptions,
     QuotaOptions,
+    RadosOptions,
     *(section for service in ALL_SERVICES for section in service.options),
 )
 

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from altostratus.app.drivers import qemu_config
+from altostratus.app.object_pools import pool_state
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, in_user_namespace
 from altostratus.cli.place import find_place, policy_problems, running_pid
@@ -17,6 +18,8 @@ from altostratus.cli.screen import out
 from altostratus.contracts.hypervisor import HypervisorError
 from altostratus.drivers.hypervisor.qemu.probe import find_host_facts
 from altostratus.drivers.network.linuxbridge.probe import probe_kernel
+from altostratus.drivers.object_store.rados import RadosError
+from altostratus.kernel.config import ConfigError
 
 
 class Finding(NamedTuple):
@@ -51,6 +54,8 @@ def doctor() -> None:
         _memory(),
         _policy(paths),
         _running(paths),
+        # the last: it gives up root
+        *_pool(paths, options),
     ]
     table = Table("", "what", "found", "for more")
     for one in findings:
@@ -120,6 +125,15 @@ def _policy(paths: Paths) -> Finding:
     if problems:
         return Finding("policy files", "; ".join(problems), False, "mend them; until then older rules stay in force")
     return Finding("policy files", "can be used", True)
+
+
+def _pool(paths: Paths, options: CloudOptions) -> list[Finding]:
+    if options.objects != "rados":
+        return []
+    try:
+        return [Finding("objects", pool_state(paths, options), True)]
+    except (ConfigError, RadosError) as error:
+        return [Finding("objects", str(error), False, "see docs/object-store-ceph.md")]
 
 
 def _running(paths: Paths) -> Finding:

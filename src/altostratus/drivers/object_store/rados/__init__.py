@@ -3,6 +3,7 @@
 
 from .config import RadosOptions
 from .connection import Connection
+from .pool import RadosError
 from .store import RadosStore
 
-__all__ = ["Connection", "RadosOptions", "RadosStore"]
+__all__ = ["Connection", "RadosError", "RadosOptions", "RadosStore"]
