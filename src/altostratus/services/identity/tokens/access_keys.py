@@ -19,6 +19,9 @@ from altostratus.services.identity.tokens import aws_signature
 from altostratus.services.identity.tokens.authenticator import Generation, TokenAuthenticator
 from altostratus.services.identity.tokens.ec2 import find_pair, log_in_by_pair
 
+# of a pair: a region or two, today's and yesterday's
+_MOST_SIGNING_KEYS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
@@ -28,6 +31,7 @@ class AccessKey:
     _secret: str = field(repr=False)
     _ctx: Context | None
     _refusal: str = ""
+    _signing_keys: dict[tuple[str, ...], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def context(self) -> Context:
         """Raises Unauthorized if its user may not use the project any longer."""
@@ -36,8 +40,16 @@ class AccessKey:
         return self._ctx
 
     def signing_key(self, scope: Sequence[str]) -> bytes:
-        """Of signatures of version 4; scope: date, region, service."""
-        return aws_signature.signing_key(self._secret, scope)
+        """Of signatures of version 4; scope: date, region, service, end. Remembered as long as the secret is."""
+        known = self._signing_keys.get(tuple(scope))
+        if known is None:
+            if len(self._signing_keys) >= _MOST_SIGNING_KEYS:
+                self._signing_keys.clear()
+            known = self._signing_keys[tuple(scope)] = aws_signature.signing_key(self._secret, scope)
+        return known
+
+    def signature_4(self, scope: Sequence[str], text: bytes) -> str:
+        return hmac.digest(self.signing_key(scope), text, "sha256").hex()
 
     def signature_2(self, text: bytes) -> str:
         """Of S3's version 2."""

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Collection, Mapping
+from typing import Protocol
 from xml.etree.ElementTree import Element
 
 from altostratus.contracts.object_store import ObjectStoreError, Readable
@@ -43,6 +44,17 @@ class Summed:
     def checksums(self) -> dict[str, str]:
         """In base64, by algorithm."""
         return {name: checksums.text_of(one.digest()) for name, one in self._hashes.items()}
+
+
+class Checked(Protocol):
+    """A stream that is known to be right when `finish` has not raised. size: None if it is not told beforehand."""
+
+    @property
+    def size(self) -> int | None: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def finish(self, md5: str) -> dict[str, str]: ...
 
 
 class Body:

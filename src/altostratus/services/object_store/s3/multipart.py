@@ -11,13 +11,14 @@ from xml.etree.ElementTree import Element
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api import receiving
 from altostratus.services.object_store.api.visits import one, store_of, writes_of
 from altostratus.services.object_store.logic import checksums, multipart, quotas
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3 import versions
+from altostratus.services.object_store.s3 import lifecycle, versions
 from altostratus.services.object_store.s3.bodies import PREFIX, Body, given_in, read_xml
 from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
@@ -35,7 +36,6 @@ from altostratus.services.object_store.s3.writing import (
     Kept,
     copy_bytes,
     described_by,
-    forget,
     keep,
     replaceable,
     source_of,
@@ -54,6 +54,7 @@ def create_upload(call: Call) -> Reply:
     upload_id = writes_of(call).run(lambda tx: multipart.begin(tx, container, visit.key, described, checksum))
     body = [("Bucket", visit.bucket), ("Key", visit.key), ("UploadId", upload_id)]
     headers = {f"{PREFIX}algorithm": checksum[0].upper(), f"{PREFIX}type": checksum[1]} if checksum else {}
+    headers |= lifecycle.told_abort(container, visit.key, now_us())
     return Reply(200, document("InitiateMultipartUploadResult", body), headers=headers)
 
 
@@ -95,11 +96,8 @@ def _keep_part(call: Call, container: Row[Any], upload: Row[Any], number: int, k
         "number": number, "size": kept.size, "etag": kept.md5, "blob_id": kept.blob_id, "checksums": kept.checksums,
         "modified_us": moment,
     }  # fmt: skip
-    try:
+    with receiving.given_back(call, kept.blob_id):
         writes_of(call).run(lambda tx: multipart.put_part(tx, container, upload, values))
-    except BaseException:
-        forget(call, kept.blob_id)
-        raise
     if kept.blob_id is not None:
         store_of(call).settle(kept.blob_id)
     call.cloud.bus.wake(WASTE)
@@ -141,7 +139,7 @@ def complete_upload(call: Call) -> Reply:
     return Reply(
         200,
         document("CompleteMultipartUploadResult", [*body, *checksum_members(_checksums_in(values))]),
-        headers=versions.told(container, row),
+        headers={**versions.told(container, row), **lifecycle.told_expiry(container, row)},
     )
 
 

@@ -15,7 +15,7 @@ from altostratus.services.object_store.logic.contents import Contents
 from altostratus.services.object_store.logic.objects import Deleted
 from altostratus.services.object_store.logic.times import http_date
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
-from altostratus.services.object_store.s3 import parts, versions
+from altostratus.services.object_store.s3 import lifecycle, parts, versions
 from altostratus.services.object_store.s3.bodies import read_xml, shown_in
 from altostratus.services.object_store.s3.errors import S3Error, code_and_status
 from altostratus.services.object_store.s3.listings import etag_of
@@ -41,7 +41,7 @@ def head_object(call: Call) -> Reply:
 def _get(call: Call, *, with_bytes: bool) -> Reply:
     visit = visit_of(call)
     row, contents, container = found(call, visit)
-    headers = {**_headers_of(row, contents), **versions.told(container, row)}
+    headers = {**_headers_of(row, contents), **versions.told(container, row), **lifecycle.told_expiry(container, row)}
     instead = {name: one(call, f"response-{name}") for name in _INSTEAD if f"response-{name}" in call.query}
     if instead and visit.signed is None:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")

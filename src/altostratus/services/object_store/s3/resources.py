@@ -7,6 +7,8 @@ from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.s3 import (
     buckets,
     cors,
+    forms,
+    lifecycle,
     listings,
     multipart,
     objects,
@@ -29,7 +31,7 @@ _SHOW_BUCKET = {
     "requestPayment": said("RequestPaymentConfiguration", ("Payer", "BucketOwner")),
     "cors": settings.show_cors,
     "encryption": unset("ServerSideEncryptionConfigurationNotFoundError"),
-    "lifecycle": unset("NoSuchLifecycleConfiguration"),
+    "lifecycle": lifecycle.show_lifecycle,
     "object-lock": unset("ObjectLockConfigurationNotFoundError"),
     "policy": settings.show_policy,
     "policyStatus": settings.show_policy_status,
@@ -41,12 +43,14 @@ _SHOW_BUCKET = {
 _PUT_BUCKET = {
     "acl": buckets.put_acl,
     "cors": settings.put_cors,
+    "lifecycle": lifecycle.put_lifecycle,
     "policy": settings.put_policy,
     "tagging": settings.put_tags,
     "versioning": versions.put_versioning,
 }
 _DELETE_BUCKET = {
     "cors": settings.removal("cors"),
+    "lifecycle": lifecycle.delete_lifecycle,
     "policy": settings.removal("policy"),
     "tagging": settings.removal("tags"),
 }
@@ -66,8 +70,8 @@ def _put(call: Call) -> Reply:
     return writing.copy_object(call) if "X-AMZ-COPY-SOURCE" in call.headers else writing.put_object(call)
 
 
-def _no_form(_call: Call) -> Reply:
-    raise S3Error("NotImplemented", "Uploads by forms are not offered. Use PUT, perhaps with a presigned address.")
+def _no_form(call: Call) -> Reply:
+    raise S3Error("MethodNotAllowed", f"{call.asked.method} is for forms, at the bucket's address, or for parameters.")
 
 
 class S3Account(Resource, path="!/s3"):
@@ -92,7 +96,7 @@ class Bucket(Resource, path="!/s3/{bucket}"):
         stream="in", status=200,
     )  # fmt: skip
     post = Op(
-        "POST", "", None, "@", chosen(_no_form, {"delete": objects.delete_many}), public=True, tx="none",
+        "POST", "", None, "@", chosen(forms.post_object, {"delete": objects.delete_many}), public=True, tx="none",
         stream="in", status=200,
     )  # fmt: skip
     remove = Op(

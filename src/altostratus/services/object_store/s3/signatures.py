@@ -125,7 +125,7 @@ def _checked_4(call: Call, credential: str, names: str, signature: str, stated: 
             "AuthorizationHeaderMalformed", "The credential must be KEY/DATE/REGION/s3/aws4_request of the same date."
         )
     _demand_signed_headers(call.headers, names)
-    key = _key_of(call, access)
+    key = access_key_of(call, access)
     secret = key.signing_key(scope)
     query, scope_text = _query_4(call.query), "/".join(scope)
     for host, path in _addresses(call):
@@ -134,9 +134,9 @@ def _checked_4(call: Call, credential: str, names: str, signature: str, stated: 
         asked = f"{call.asked.method}\n{path}\n{query}\n{headers}\n{names}\n{payload}"
         digest = hashlib.sha256(asked.encode("latin-1", "replace")).hexdigest()
         made = hmac.digest(secret, f"{V4}\n{moment}\n{scope_text}\n{digest}".encode("utf-8", "replace"), "sha256")
-        if _same(made.hex(), signature):
+        if is_same(made.hex(), signature):
             return Signed(key.context(), payload, ChunkKey(secret, moment, scope_text, signature))
-    raise _mismatch()
+    raise mismatch()
 
 
 def _demand_signed_headers(headers: Mapping[str, str], names: str) -> None:
@@ -190,15 +190,15 @@ def _by_address_2(call: Call) -> Signed:
 
 
 def _checked_2(call: Call, access: str, signature: str, moment: str) -> Signed:
-    key, headers = _key_of(call, access), call.headers
+    key, headers = access_key_of(call, access), call.headers
     own = sorted((name.lower(), _tidy(value)) for name, value in headers.items() if name.startswith("X-AMZ-"))
     head = (call.asked.method, headers.get("CONTENT-MD5", ""), headers.get("CONTENT-TYPE", ""), moment)
     start = "\n".join(head) + "\n" + "".join(f"{name}:{value}\n" for name, value in own)
     for _, path in _addresses(call):
         text = start + path + _query_2(call.query)
-        if _same(key.signature_2(text.encode("latin-1", "replace")), signature):
+        if is_same(key.signature_2(text.encode("latin-1", "replace")), signature):
             return Signed(key.context())
-    raise _mismatch()
+    raise mismatch()
 
 
 def _query_2(query: Mapping[str, list[str]]) -> str:
@@ -210,7 +210,7 @@ def _query_2(query: Mapping[str, list[str]]) -> str:
 # both
 
 
-def _key_of(call: Call, access: str) -> AccessKey:
+def access_key_of(call: Call, access: str) -> AccessKey:
     key = find_access_key(call.cloud, access)
     if key is None:
         raise S3Error(
@@ -248,11 +248,11 @@ def _demand_in_time(since: int | None, until: int) -> None:
         raise S3Error("AccessDenied", "Request is not valid yet. Is the clock right that it was signed by?")
 
 
-def _same(made: str, given: str) -> bool:
+def is_same(made: str, given: str) -> bool:
     return hmac.compare_digest(made.encode(), given.encode("utf-8", "replace"))
 
 
-def _mismatch() -> S3Error:
+def mismatch() -> S3Error:
     return S3Error(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check the secret key, and that"

@@ -95,7 +95,10 @@ def chosen(plain: Handler, by_parameter: Mapping[str, Handler] | None = None) ->
 
 def visit_of(call: Call) -> Visit:
     """Raises S3Error or Unauthorized for a signature that is not right, and for names that cannot be."""
-    signed = signed_by(call)
+    return visit_as(call, signed_by(call))
+
+
+def visit_as(call: Call, signed: Signed | None) -> Visit:
     ctx = signed.ctx if signed is not None else None
     if ctx is not None and ctx.access_rules is not None:
         ctx.access_rules.demand(call.asked)

@@ -20,8 +20,8 @@ from altostratus.services.object_store.logic import access, metadata, objects, p
 from altostratus.services.object_store.logic.bucket_policies import Wish
 from altostratus.services.object_store.logic.contents import DYNAMIC, Contents, contents_of
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.s3 import versions
-from altostratus.services.object_store.s3.bodies import Body, Summed, shown_in
+from altostratus.services.object_store.s3 import lifecycle, versions
+from altostratus.services.object_store.s3.bodies import Body, Checked, Summed, shown_in
 from altostratus.services.object_store.s3.buckets import demand_no_acl
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.listings import etag_of
@@ -81,13 +81,14 @@ def put_object(call: Call) -> Reply:
     return Reply(200, headers={"ETag": quoted(kept.md5), **shown_in(kept.checksums)})
 
 
-def keep(call: Call, policy: int, body: Body) -> Kept:
+def keep(call: Call, policy: int, body: Checked) -> Kept:
     """The body, checked. Nothing is left of one that is not right."""
     blob_id, size, md5 = receiving.receive(call, policy, body, body.size)
     try:
         return Kept(blob_id, size, md5, body.finish(md5))
     except BaseException:
-        forget(call, blob_id)
+        if blob_id is not None:
+            store_of(call).delete(blob_id)
         raise
 
 
@@ -97,19 +98,12 @@ def finish(
     """Make the object of bytes that are kept, and tell its version; returns the moment."""
     moment = now_us()
     values = {"name": key, "size": kept.size, "etag": kept.md5, "blob_id": kept.blob_id, "modified_us": moment}
-    try:
+    with receiving.given_back(call, kept.blob_id):
         version_id = commit(call, container, {**described, **values}, demand)
-    except BaseException:
-        forget(call, kept.blob_id)
-        raise
     if version_id is not None:
         call.reply_headers[versions.VERSION_ID] = version_id
+    call.reply_headers |= lifecycle.told_expiry_of_new(call, container, key)
     return moment
-
-
-def forget(call: Call, blob_id: str | None) -> None:
-    if blob_id is not None:
-        store_of(call).delete(blob_id)
 
 
 def described_by(call: Call) -> dict[str, Any]:
