@@ -13,6 +13,7 @@ from altostratus.services.object_store.config import ObjectStoreOptions, RateLim
 from altostratus.services.object_store.errors import envelope
 from altostratus.services.object_store.logic.access import ensure_reseller_admin
 from altostratus.services.object_store.reconcilers.expiry import DELETE_EXPIRED
+from altostratus.services.object_store.reconcilers.lifecycle import CARRY_OUT_LIFECYCLES
 from altostratus.services.object_store.reconcilers.metering import TELL_TRAFFIC, TELL_USAGE
 from altostratus.services.object_store.reconcilers.orphans import REMOVE_ORPHANS
 from altostratus.services.object_store.reconcilers.waste import REMOVE_WASTE
@@ -32,5 +33,5 @@ SERVICE = Service(
     options=(ObjectStoreOptions, RateLimitOptions),
     edge=Edge,
     seeds=(ensure_reseller_admin, ensure_paces, ensure_meter),
-    reconcilers=(DELETE_EXPIRED, REMOVE_WASTE, REMOVE_ORPHANS, TELL_USAGE, TELL_TRAFFIC),
+    reconcilers=(DELETE_EXPIRED, CARRY_OUT_LIFECYCLES, REMOVE_WASTE, REMOVE_ORPHANS, TELL_USAGE, TELL_TRAFFIC),
 )

@@ -10,7 +10,14 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
 from altostratus.services.object_store.logic import parts
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.models import Account, Container, ObjectVersion, PolicyCounts, StoredObject
+from altostratus.services.object_store.models import (
+    Account,
+    Container,
+    LifecyclePass,
+    ObjectVersion,
+    PolicyCounts,
+    StoredObject,
+)
 
 _account, _container, _counts = table_of(Account), table_of(Container), table_of(PolicyCounts)
 _COUNT_IN_CONTAINER = (
@@ -93,6 +100,7 @@ def delete(tx: Tx, row: Row[Any]) -> None:
             )
     size = parts.drop_uploads(tx, row.id)
     tx.delete(Container, row.id)
+    tx.delete(LifecyclePass, row.id)
     _count_in_account(tx, row, 0, -size, -1)
 
 

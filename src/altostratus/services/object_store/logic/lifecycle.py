@@ -4,15 +4,17 @@
 Days are counted to the next midnight (UTC) after they are over, so that everything becomes due at midnights.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from altostratus.kernel.db import Row
-from altostratus.services.object_store.logic import versioning
+from altostratus.kernel.db import Row, Tx
+from altostratus.services.object_store.logic import containers, versioning
+from altostratus.services.object_store.models import LifecyclePass
 
-SETTING = "lifecycle"
+SETTING, FIRST_STAGE = "lifecycle", "objects"
 DAY_S = 86_400
 _SECOND_US = 1_000_000
 
@@ -50,15 +52,25 @@ class Expiry(NamedTuple):
     rule: Rule
 
 
-def stored(rules: list[Rule]) -> list[dict[str, Any]]:
-    built: list[dict[str, Any]] = msgspec.to_builtins(rules)
-    return built
+def set_rules(tx: Tx, container: Row[Any], rules: list[Rule]) -> None:
+    """In the place of those that were there; the next pass begins at once."""
+    containers.set_s3(tx, container, **{SETTING: msgspec.to_builtins(rules) or None})
+    tx.delete(LifecyclePass, container.id)
+    if rules:
+        tx.insert(LifecyclePass, container_id=container.id, done_day=0, stage=FIRST_STAGE, position=[])
 
 
 def rules_of(container: Row[Any], *, enabled: bool = True) -> list[Rule]:
     """Those that hold, or all."""
     rules = msgspec.convert((container.s3 or {}).get(SETTING, []), list[Rule])
     return [rule for rule in rules if rule.enabled or not enabled]
+
+
+def common_prefix(rules: list[Rule]) -> str:
+    """What all names begin with that a rule is about."""
+    prefixes = sorted(rule.prefix for rule in rules) or [""]
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(prefixes[0], prefixes[-1], strict=False))
+    return "".join(letter for letter, _ in pairs)
 
 
 def expiry_of(rules: Iterable[Rule], row: Row[Any]) -> Expiry | None:

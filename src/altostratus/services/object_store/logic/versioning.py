@@ -156,6 +156,19 @@ def _place(item: Row[Any] | Subdir) -> tuple[str, float]:
     return item.name, -math.inf if item.version_us is None else -item.version_us
 
 
+def is_alone(tx: Tx, container_id: str, marker: Row[Any]) -> bool:
+    """Does the marker hide nothing?"""
+    own = (_version.c.container_id == container_id, _version.c.name == marker.name)
+    return len(tx.scalars(select(_version.c.newest_first).where(*own).limit(2))) == 1
+
+
+def has_newer(tx: Tx, container_id: str, version: Row[Any], count: int) -> bool:
+    """Are there so many newer versions that are not the current one?"""
+    own = (_version.c.container_id == container_id, _version.c.name == version.name)
+    newer = (_version.c.newest_first < version.newest_first, _version.c.noncurrent_us.is_not(None))
+    return len(tx.scalars(select(_version.c.newest_first).where(*own, *newer).limit(count))) == count
+
+
 def outlives(settings: Mapping[str, Any], row: Row[Any]) -> bool:
     """Does the current object stay as a version when it is replaced or deleted?"""
     return row.version_us is not None or (is_on(settings) and not stored.has_expired(row))

@@ -2,12 +2,14 @@
 """Tables of the object store. Times are whole microseconds since 1970: listings sort and headers show them."""
 
 from altostratus.services.object_store.models.containers import Account, Container, PolicyCounts
+from altostratus.services.object_store.models.lifecycles import LifecyclePass
 from altostratus.services.object_store.models.objects import ObjectVersion, StoredObject, Waste
 from altostratus.services.object_store.models.uploads import MultipartUpload, UploadPart
 
 __all__ = [
     "Account",
     "Container",
+    "LifecyclePass",
     "MultipartUpload",
     "ObjectVersion",
     "PolicyCounts",
