@@ -26,10 +26,10 @@ Rule = Mapping[str, Any]
 def preflight(call: Call) -> Reply:
     """May a site's script do it? Needs no signature."""
     if "ORIGIN" not in call.headers:
-        raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
+        raise S3Error("BadRequest", "Insufficient information. Origin request header needed.", status=400)
     method = call.headers.get("ACCESS-CONTROL-REQUEST-METHOD", "")
     if method not in METHODS:
-        raise S3Error("BadRequest", f"Invalid Access-Control-Request-Method: {method[:40]!r}.")
+        raise S3Error("BadRequest", f"Invalid Access-Control-Request-Method: {method[:40]!r}.", status=400)
     asked = call.headers.get("ACCESS-CONTROL-REQUEST-HEADERS", "").lower()
     headers = [name.strip() for name in asked.split(",") if name.strip()]
     rule = _fitting(_rules_for(call), call.headers["ORIGIN"], method, headers)
