@@ -75,7 +75,7 @@ class ObjectStore(Protocol):
         """Every blob that any disk has, in no order, perhaps more than once."""
 
     def age_s(self, blob_id: str) -> float | None:
-        """Seconds since the (youngest) copy was written; None: there is none."""
+        """Seconds since the youngest copy, finished or not, was written to; None: there is none."""
 
 
 class StoragePolicy(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ writer is never fought over; `BEGIN IMMEDIATE` guards against other processes. N
 inside a transaction. Effects outside the database are registered with `after_commit`.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    ExceptionContext,
     Executable,
     Row,
     String,
@@ -37,7 +39,7 @@ from sqlalchemy.engine import CursorResult, Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from altostratus.kernel.bus import Bus, LocalBus
-from altostratus.kernel.errors import NotFound
+from altostratus.kernel.errors import NotFound, OutOfSpace
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -179,13 +181,15 @@ class Tx:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo only what happened inside when it raises."""
-        kept = len(self._after)
+        kept, point = len(self._after), self.conn.begin_nested()
         try:
-            with self.conn.begin_nested():
-                yield
-        except BaseException:
+            yield
+        except BaseException as error:
             del self._after[kept:]
+            if not isinstance(error, OutOfSpace):  # then the database has undone the whole transaction
+                point.rollback()
             raise
+        point.commit()
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run `effect` once the transaction is safely on disk; never if it rolls back."""
@@ -223,6 +227,7 @@ class Db:
             connect_args={"check_same_thread": False, "timeout": 15, "isolation_level": None, "cached_statements": 512},
         )
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "handle_error", _tell_of_full_disk)
         return engine
 
     def create_all(self) -> None:
@@ -283,7 +288,9 @@ class Db:
             try:
                 yield tx
             except BaseException:
-                conn.exec_driver_sql("ROLLBACK")
+                raw = conn.connection.dbapi_connection
+                if raw is not None and raw.in_transaction:  # SQLite itself ends one that has no room
+                    conn.exec_driver_sql("ROLLBACK")
                 raise
             conn.exec_driver_sql("COMMIT")
         return tx
@@ -297,6 +304,11 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000", "temp_store=MEMORY"):
         cursor.execute("PRAGMA " + pragma)
     cursor.close()
+
+
+def _tell_of_full_disk(context: ExceptionContext) -> None:
+    if getattr(context.original_exception, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        raise OutOfSpace("Nothing was changed: no room is left on the disk of the cloud's database. Free some.")
 
 
 def _count_query(_conn: Any, _cursor: Any, statement: str, _params: Any, _context: Any, _many: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from altostratus.kernel.db import Db, Tx
+from altostratus.kernel.errors import OutOfSpace
 
 T = TypeVar("T")
 _MOST = 64
@@ -68,5 +69,7 @@ class WritesTogether:
         try:
             with tx.savepoint():
                 work.result = work.write(tx)
+        except OutOfSpace:
+            raise  # nothing of the transaction is left
         except Exception as error:  # noqa: BLE001  (handed to who waits)
             work.error = error

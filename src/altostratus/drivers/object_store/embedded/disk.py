@@ -117,11 +117,13 @@ class Disk:
         return os.path.exists(self._file(blob_id, partition))
 
     def age_s(self, blob_id: str, partition: int) -> float | None:
-        """Seconds since the copy was written; None: there is none."""
-        try:
-            return max(0.0, time.time() - os.stat(self._file(blob_id, partition)).st_mtime)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        """Seconds since the copy, finished or not, was written to; None: there is none."""
+        for path in (self._file(blob_id, partition), f"{self._pending}/{blob_id}"):
+            try:
+                return max(0.0, time.time() - os.stat(path).st_mtime)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return None
 
     def quarantine(self, blob_id: str, partition: int) -> None:
         _ensure_directory(self._quarantine)

@@ -4,12 +4,13 @@
 import hashlib
 import mimetypes
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
 from altostratus.contracts.object_store import ObjectStoreError, Readable, StoragePolicies
 from altostratus.kernel import clock
-from altostratus.kernel.errors import BadRequest, TooLarge
+from altostratus.kernel.errors import ApiError, BadRequest, TooLarge
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -73,6 +74,20 @@ def receive(call: Call, policy: int, stream: Readable, expected: int | None) -> 
     except ObjectStoreError as error:
         raise of_driver(error) from error
     return blob.id, blob.size, hashed.md5
+
+
+@contextmanager
+def given_back(call: Call, blob_id: str | None) -> Iterator[None]:
+    """Bytes whose row is refused inside go at once.
+
+    After another trouble nobody knows whether the row was committed: then they stay pending, and the sweep asks later.
+    """
+    try:
+        yield
+    except ApiError:
+        if blob_id is not None:
+            store_of(call).delete(blob_id)
+        raise
 
 
 def expected_size(call: Call) -> int | None:

@@ -63,13 +63,9 @@ def store(
         "name": name, "size": size, "etag": md5, "blob_id": blob_id, "segments": None, "modified_us": now_us(),
         "content_type": receiving.content_type_of(call, name), **described,
     }  # fmt: skip
-    try:
+    with receiving.given_back(call, blob_id):
         receiving.demand_etag(call, md5)
         version_id = commit(call, container, values)
-    except BaseException:
-        if blob_id is not None:
-            store_of(call).delete(blob_id)
-        raise
     return {**values, "version_id": version_id}
 
 

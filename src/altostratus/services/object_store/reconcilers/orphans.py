@@ -12,6 +12,7 @@ from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.reconcilers import Reconciler
 from altostratus.services.object_store.logic import stored
+from altostratus.services.object_store.reconcilers.waste import settle_pending
 
 _log = log.get("object_store")
 _OLD_S = 3600.0
@@ -49,6 +50,8 @@ def _batches(blob_ids: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _sweep(cloud: Cloud) -> None:
+    """What is pending first: of an upload that met a trouble nobody knew whether its row was written."""
+    settle_pending(cloud, older_than_s=_OLD_S)
     remove_orphans(cloud)
 
 

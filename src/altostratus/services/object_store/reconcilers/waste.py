@@ -3,13 +3,15 @@
 
 from sqlalchemy import select
 
-from altostratus.contracts.object_store import ObjectStore
+from altostratus.contracts.object_store import ObjectStore, ObjectStoreError
+from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import table_of
 from altostratus.kernel.reconcilers import Reconciler
 from altostratus.services.object_store.logic import stored
 from altostratus.services.object_store.models import Waste
 
+_log = log.get("object_store")
 TOPIC = "object_store.waste"
 _AT_ONCE = 500
 
@@ -33,7 +35,16 @@ def remove_waste(cloud: Cloud) -> None:
 
 
 def settle_leftovers(cloud: Cloud) -> int:
-    """At the start, before any upload: what was pending belongs to a row, or to nobody. How many went."""
+    """At the start, before any upload. How many went; none while the store does not work: then the sweep does it."""
+    try:
+        return settle_pending(cloud, older_than_s=0.0)
+    except ObjectStoreError as error:
+        _log.error("what was pending stays so for now: %s", error)
+        return 0
+
+
+def settle_pending(cloud: Cloud, *, older_than_s: float) -> int:
+    """What is pending belongs to a row, or to nobody, unless it is young and its upload under way. How many went."""
     if not cloud.has_part(ObjectStore):
         return 0
     store = cloud.part(ObjectStore)  # type: ignore[type-abstract]
@@ -43,11 +54,11 @@ def settle_leftovers(cloud: Cloud) -> int:
         with cloud.db.read() as tx:
             nobodys = stored.unreferenced(tx, batch)
         for blob_id in batch:
-            if blob_id in nobodys:
+            if blob_id not in nobodys:
+                store.settle(blob_id)
+            elif not older_than_s or (store.age_s(blob_id) or 0.0) >= older_than_s:
                 store.delete(blob_id)
                 removed += 1
-            else:
-                store.settle(blob_id)
     return removed
 
 
