@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trouble after the row was committed deleted the bytes that it names; those of the object before were waste already."""
+"""Trouble after the commit deleted the bytes that the new row names; those of the object before were waste already."""
 
 import pytest
 
