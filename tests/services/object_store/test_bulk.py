@@ -46,6 +46,18 @@ def test_archives_that_are_none(swift, stranger):
     assert refused.json["Number Files Created"] == 0 and refused.json["Errors"][0][1].startswith("403")
 
 
+def test_a_hundred_deletes_share_a_transaction(swift, cloud, monkeypatch):
+    swift.put("c")
+    for number in range(120):
+        swift.put(f"c/{number}")
+    commits, write = [], cloud.cloud.db.write
+    monkeypatch.setattr(cloud.cloud.db, "write", lambda: commits.append(1) or write())
+    paths = [f"/c/{number}" for number in range(120)] + ["/c"]
+    answer = swift("POST", "?bulk-delete", "\n".join(paths), Accept="application/json")
+    assert (answer.json["Number Deleted"], len(commits)) == (121, 2)
+    assert swift("HEAD", "c").status == 404
+
+
 def test_deleting_many(swift, stranger):
     swift.put("c")
     for name in ("a", "b%20b", "d/e"):

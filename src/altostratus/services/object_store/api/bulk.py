@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -32,6 +32,9 @@ from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 MOST_DELETES = 10_000
 MOST_PATH = 3 * 1400
 _MOST_FAILURES = 1000
+_AT_ONCE = 100
+# deletes something in a transaction
+Removal = Callable[[Tx], objects.Deleted]
 
 
 @dataclass(slots=True)
@@ -42,6 +45,17 @@ class Outcome:
     done: int = 0
     missing: int | None = None
     errors: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, path: str, error: ApiError | None) -> None:
+        """Raises BadRequest when it goes on and on."""
+        if error is None:
+            self.done += 1
+        elif isinstance(error, NotFound) and self.missing is not None:
+            self.missing += 1
+        else:
+            self.errors.append((path, f"{error.status} {error.title}"))
+            if len(self.errors) > _MOST_FAILURES:
+                raise BadRequest(f"More than {_MOST_FAILURES} paths failed; the others were not tried.")
 
     def reply(self, form: str) -> Reply:
         status = "400 Bad Request" if self.errors else "200 OK"
@@ -59,10 +73,15 @@ class Outcome:
 def delete_many(call: Call, account: str) -> Reply:
     """`?bulk-delete`: a path a line, percent-encoded; `/container` or `/container/object`."""
     outcome = Outcome("Number Deleted", missing=0)
+    batch: list[str] = []
     for count, text in enumerate(_lines(call)):
         if count == MOST_DELETES:
             raise TooLarge(f"At most {MOST_DELETES} paths are deleted at once.")
-        _try(outcome, text, lambda text=text: delete_one(call, account, unquote(text)))  # type: ignore[misc]
+        batch.append(text)
+        if len(batch) == _AT_ONCE:
+            _delete_batch(call, account, outcome, batch)
+            batch = []
+    _delete_batch(call, account, outcome, batch)
     call.cloud.bus.wake(WASTE)
     return outcome.reply(format_of(call))
 
@@ -77,17 +96,12 @@ def delete_with_segments(call: Call, place: Place) -> Reply:
     if row.segments is None:
         raise BadRequest("Not an SLO manifest: delete the object without multipart-manifest.")
     outcome = Outcome("Number Deleted", missing=0)
-    paths = [f"/{segment['container']}/{segment['name']}" for segment in row.segments]
-    for path in (*dict.fromkeys(paths), f"/{place.container}/{place.name}"):
-        _try(outcome, path, lambda path=path: delete_one(call, place.account, path))  # type: ignore[misc]
+    segments = [f"{segment['container']}/{segment['name']}" for segment in row.segments]
+    paths = [quote(f"/{path}") for path in dict.fromkeys((*segments, f"{place.container}/{place.name}"))]
+    for start in range(0, len(paths), _AT_ONCE):
+        _delete_batch(call, place.account, outcome, paths[start : start + _AT_ONCE])
     call.cloud.bus.wake(WASTE)
     return outcome.reply(format_of(call))
-
-
-def delete_one(call: Call, account: str, path: str) -> None:
-    """Raises what a DELETE of the path would answer."""
-    container, _, name = path.strip().lstrip("/").partition("/")
-    delete_at(call, Place(account, container, name))
 
 
 def delete_at(call: Call, place: Place) -> str | None:
@@ -95,25 +109,52 @@ def delete_at(call: Call, place: Place) -> str | None:
 
     Returns the id of the marker that is in the object's place now, if one is.
     """
-    if place.name:
-        return _delete_object(call, place)
-    _delete_container(call, place)
-    return None
-
-
-def _delete_object(call: Call, place: Place) -> str | None:
-    container = container_for(call, place, "delete")
-    deleted = writes_of(call).run(lambda tx: objects.delete(tx, container, place.name))
+    deleted = writes_of(call).run(_removal(call, place))
     if not deleted.found:
         raise not_found("object", place.name)
     return deleted.version_id
 
 
-def _delete_container(call: Call, place: Place) -> None:
+def _delete_batch(call: Call, account: str, outcome: Outcome, paths: list[str]) -> None:
+    """In one transaction; each path is deleted or refused on its own."""
+    removals: list[tuple[str, Removal]] = []
+    for path in paths:
+        container, _, name = unquote(path.strip()).lstrip("/").partition("/")
+        try:
+            removals.append((path, _removal(call, Place(account, container, name))))
+        except ApiError as error:
+            outcome.note(path, error)
+
+    def remove(tx: Tx) -> list[tuple[str, ApiError | None]]:
+        return [(path, _tried(tx, removal)) for path, removal in removals]
+
+    for path, refusal in writes_of(call).run(remove) if removals else ():
+        outcome.note(path, refusal)
+
+
+def _tried(tx: Tx, removal: Removal) -> ApiError | None:
+    try:
+        with tx.savepoint():
+            return None if removal(tx).found else NotFound("There is no such object.")
+    except ApiError as error:
+        return error
+
+
+def _removal(call: Call, place: Place) -> Removal:
+    """What deletes it. Raises what a caller is told who may not."""
+    return _removal_of_object(call, place) if place.name else _removal_of_container(call, place)
+
+
+def _removal_of_object(call: Call, place: Place) -> Removal:
+    container = container_for(call, place, "delete")
+    return lambda tx: objects.delete(tx, container, place.name)
+
+
+def _removal_of_container(call: Call, place: Place) -> Removal:
     visitor = demand_owner(call, place)
     pace_account(call, place.account)
 
-    def remove(tx: Tx) -> None:
+    def remove(tx: Tx) -> objects.Deleted:
         row = containers.find(tx, place.account, place.container)
         if row is None:
             raise not_found("container", place.container)
@@ -121,8 +162,9 @@ def _delete_container(call: Call, place: Place) -> None:
         objects.drop_expired(tx, row)
         containers.delete(tx, row)
         tell_deleted(tx, call.cloud, row)
+        return objects.Deleted(found=True)
 
-    writes_of(call).run(remove)
+    return remove
 
 
 def _lines(call: Call) -> Iterator[str]:
@@ -134,22 +176,6 @@ def _lines(call: Call) -> Iterator[str]:
         yield from (line.decode("utf-8", "replace") for line in lines if line.strip())
     if rest.strip():
         yield rest.decode("utf-8", "replace")
-
-
-def _try(outcome: Outcome, path: str, act: Callable[[], None]) -> None:
-    if len(outcome.errors) >= _MOST_FAILURES:
-        raise BadRequest(f"More than {_MOST_FAILURES} paths failed; the others were not tried.")
-    try:
-        act()
-    except NotFound:
-        if outcome.missing is None:
-            outcome.errors.append((path, "404 Not Found"))
-        else:
-            outcome.missing += 1
-    except ApiError as error:
-        outcome.errors.append((path, f"{error.status} {error.title}"))
-    else:
-        outcome.done += 1
 
 
 # archives
@@ -177,11 +203,19 @@ def extract(call: Call, place: Place, kind: str, put: Callable[[Place, Any, int]
                 source = archive.extractfile(member) if member.isfile() else None
                 if source is not None:
                     target, path = _target(place, member.name)
-                    _try(outcome, path, lambda t=target, s=source, n=member.size: put(t, s, n))  # type: ignore[misc]
+                    outcome.note(path, _refusal_of(put, target, source, member.size))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadRequest(f"Invalid archive: {error}") from None
     call.cloud.bus.wake(WASTE)
     return outcome.reply(format_of(call))
+
+
+def _refusal_of(put: Callable[[Place, Any, int], None], target: Place, source: Any, size: int) -> ApiError | None:
+    try:
+        put(target, source, size)
+    except ApiError as error:
+        return error
+    return None
 
 
 def _target(place: Place, member: str) -> tuple[Place, str]:
