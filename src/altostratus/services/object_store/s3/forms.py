@@ -84,7 +84,7 @@ def _upload(call: Call, fields: dict[str, str], part: FormPart) -> Reply:
         sizes = demand_fits(fields["policy"], {**fields, "bucket": visit.bucket}, sizes)
     call.headers = _as_headers(call, fields)
     container = container_for(call, visit, "write")
-    described, tags = described_by(call), _tags_of(fields)
+    described, tags = described_by(call, container), _tags_of(fields)
     kept = keep(call, container.policy, FormBody(part, sizes, call.headers))
     finish(call, container, visit.key, kept, {**described, "s3": s3_column(tags, kept.checksums)}, lambda _tx: None)
     return _answer(call, visit, fields, quoted(kept.md5))

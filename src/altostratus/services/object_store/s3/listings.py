@@ -13,9 +13,8 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one
 from altostratus.services.object_store.logic import listing, versioning
 from altostratus.services.object_store.models import StoredObject
-from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
-from altostratus.services.object_store.s3.shapes import encoded, iso_z, number_of, quoted
+from altostratus.services.object_store.s3.shapes import encoded, iso_z, number_of, owner, quoted
 from altostratus.services.object_store.s3.visits import Visit, container_for, visit_of
 from altostratus.services.object_store.s3.xml import Member, document
 

@@ -20,13 +20,13 @@ from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 from altostratus.services.object_store.s3 import lifecycle, versions
 from altostratus.services.object_store.s3.bodies import PREFIX, Body, given_in, read_xml
-from altostratus.services.object_store.s3.buckets import owner
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.shapes import (
     checksum_members,
     encoded,
     iso_z,
     number_of,
+    owner,
     quoted,
     s3_column,
     tags_of_header,
@@ -50,7 +50,7 @@ def create_upload(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
     checksum = _checksum_of(call)
-    described = {**described_by(call), "s3": s3_column(tags_of_header(call.headers), {})}
+    described = {**described_by(call, container), "s3": s3_column(tags_of_header(call.headers), {})}
     upload_id = writes_of(call).run(lambda tx: multipart.begin(tx, container, visit.key, described, checksum))
     body = [("Bucket", visit.bucket), ("Key", visit.key), ("UploadId", upload_id)]
     headers = {f"{PREFIX}algorithm": checksum[0].upper(), f"{PREFIX}type": checksum[1]} if checksum else {}

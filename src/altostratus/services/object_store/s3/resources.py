@@ -5,6 +5,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
 from altostratus.services.object_store.s3 import (
+    acls,
     buckets,
     cors,
     forms,
@@ -24,7 +25,7 @@ from altostratus.services.object_store.s3.visits import answered, chosen
 _SHOW_BUCKET = {
     "location": buckets.show_location,
     "uploads": multipart.list_uploads,
-    "acl": buckets.show_acl,
+    "acl": acls.show_acl,
     "versions": listings.list_versions,
     "versioning": versions.show_versioning,
     "logging": said("BucketLoggingStatus"),
@@ -41,7 +42,7 @@ _SHOW_BUCKET = {
     "website": unset("NoSuchWebsiteConfiguration"),
 }
 _PUT_BUCKET = {
-    "acl": buckets.put_acl,
+    "acl": acls.put_acl,
     "cors": settings.put_cors,
     "lifecycle": lifecycle.put_lifecycle,
     "policy": settings.put_policy,
@@ -56,7 +57,7 @@ _DELETE_BUCKET = {
 }
 _SHOW_OBJECT = {
     "tagging": objects.show_tags,
-    "acl": buckets.show_acl,
+    "acl": acls.show_acl,
     "uploadId": multipart.list_parts,
     "attributes": parts.show_attributes,
     "partNumber": objects.get_object,

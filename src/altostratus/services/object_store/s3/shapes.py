@@ -9,11 +9,16 @@ from xml.etree.ElementTree import Element
 
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import one
-from altostratus.services.object_store.logic import checksums
+from altostratus.services.object_store.logic import access, checksums
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.xml import Member, children, text_of
 
 _MOST_TAGS = 10
+
+
+def owner(account: str) -> Member:
+    project = access.project_of(account)
+    return ("Owner", [("ID", project), ("DisplayName", project)])
 
 
 def iso_z(moment_us: int) -> str:

@@ -151,7 +151,7 @@ def _wish(call: Call, visit: Visit, what: What) -> Wish:
     if "uploadId" in call.query and call.op.method in _ON_UPLOADS:
         return Wish(_ON_UPLOADS[call.op.method], visit.key)
     action = permission.ACTIONS[what]
-    if one(call, "versionId"):
+    if visit.version:
         action += "Version" if what != "write" or "tagging" in call.query else ""
     return Wish(f"{action}Tagging" if "tagging" in call.query else action, visit.key or None)
 

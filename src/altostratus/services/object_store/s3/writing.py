@@ -20,9 +20,8 @@ from altostratus.services.object_store.logic import access, metadata, objects, p
 from altostratus.services.object_store.logic.bucket_policies import Wish
 from altostratus.services.object_store.logic.contents import DYNAMIC, Contents, contents_of
 from altostratus.services.object_store.logic.times import now_us
-from altostratus.services.object_store.s3 import lifecycle, versions
+from altostratus.services.object_store.s3 import acls, lifecycle, versions
 from altostratus.services.object_store.s3.bodies import Body, Checked, Summed, shown_in
-from altostratus.services.object_store.s3.buckets import demand_no_acl
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.listings import etag_of
 from altostratus.services.object_store.s3.names import demand_bucket_name, project_and_bucket
@@ -69,7 +68,7 @@ class Source(NamedTuple):
 def put_object(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
-    described, tags = described_by(call), tags_of_header(call.headers)
+    described, tags = described_by(call, container), tags_of_header(call.headers)
     body = Body(call, visit.signed)
     quotas.demand_early(call.cloud.db, container, body.size)
     demand = replaceable(call, container, visit.key)
@@ -106,10 +105,10 @@ def finish(
     return moment
 
 
-def described_by(call: Call) -> dict[str, Any]:
+def described_by(call: Call, container: Row[Any]) -> dict[str, Any]:
     """Columns of what the request says about an object: its type, metadata and headers to give back."""
     demand_plain(call)
-    demand_no_acl(call)
+    acls.demand_as_bucket(call, container)
     meta = {name[len(META) :].lower(): value for name, value in call.headers.items() if name.startswith(META)}
     if sum(len(name) + len(value) for name, value in meta.items()) > _MOST_META:
         raise S3Error("MetadataTooLarge", f"Your metadata headers exceed the most of {_MOST_META} bytes.")
@@ -156,7 +155,7 @@ def copy_object(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "write")
     source = source_of(call, visit)
-    described, tags = described_by(call), tags_of_header(call.headers)
+    described, tags = described_by(call, container), tags_of_header(call.headers)
     if not _replaces(call, "METADATA"):
         itself = (source.row.container_id, source.row.name) == (container.id, visit.key)
         if itself and not versioning.is_version(source.row):
