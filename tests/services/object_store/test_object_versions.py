@@ -61,7 +61,8 @@ def test_a_delete_leaves_a_marker(kept):
     gone = kept("GET", f"c/o?version-id={marker}")
     assert (gone.status, gone.headers["x-object-version-id"]) == (404, marker)
     assert content(kept, first) == b"1"
-    assert kept("DELETE", "c/o").status == 404
+    again = kept("DELETE", "c/o")
+    assert (again.status, again.headers["x-object-version-id"]) == (404, listed(kept)[0][1])
     assert len(listed(kept)) == 3
     second = put(kept, b"22")
     assert [latest for _, _, latest in listed(kept)] == [True, False, False, False]
@@ -235,6 +236,18 @@ def test_large_objects_keep_their_list(kept):
     assert kept("HEAD", "c").headers["x-container-bytes-used"] == "5"
     assert kept("PUT", f"c/o?version-id={first}").status == 201
     assert content(kept) == b"12345"
+
+
+def test_a_version_of_a_large_object_goes_with_its_segments(kept):
+    kept.put("segments")
+    for name in ("1", "2"):
+        kept.put(f"segments/{name}", b"12345")
+        made = kept("PUT", "c/o?multipart-manifest=put", f'[{{"path": "/segments/{name}"}}]'.encode())
+    newest = made.headers["x-object-version-id"]
+    first = listed(kept)[1][1]
+    answer = kept("DELETE", f"c/o?multipart-manifest=delete&version-id={first}")
+    assert "Number Deleted: 2" in answer.text
+    assert kept.names("segments") == ["2"] and listed(kept) == [("o", newest, True)]
 
 
 def test_quotas_count_versions(kept):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refusals of the object store: a status and a small page of HTML, as Swift's clients know it."""
 
+from collections.abc import Mapping
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -39,8 +40,8 @@ def refused(signed_in: bool, account: str) -> ApiError:
     )
 
 
-def not_found(what: str, name: str) -> NotFound:
-    return NotFound(f"The resource could not be found: there is no {what} {name!r}.")
+def not_found(what: str, name: str, headers: Mapping[str, str] | None = None) -> NotFound:
+    return NotFound(f"The resource could not be found: there is no {what} {name!r}.", headers=headers)
 
 
 def of_driver(error: ObjectStoreError) -> ApiError:

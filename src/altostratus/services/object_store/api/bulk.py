@@ -13,6 +13,7 @@ from altostratus.kernel.db import Tx
 from altostratus.kernel.errors import ApiError, BadRequest, NotFound, TooLarge
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
+from altostratus.services.object_store.api import versions
 from altostratus.services.object_store.api.listings import format_of
 from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.visits import (
@@ -73,15 +74,16 @@ class Outcome:
 def delete_many(call: Call, account: str) -> Reply:
     """`?bulk-delete`: a path a line, percent-encoded; `/container` or `/container/object`."""
     outcome = Outcome("Number Deleted", missing=0)
-    batch: list[str] = []
+    batch: list[tuple[str, Place]] = []
     for count, text in enumerate(_lines(call)):
         if count == MOST_DELETES:
             raise TooLarge(f"At most {MOST_DELETES} paths are deleted at once.")
-        batch.append(text)
+        container, _, name = unquote(text.strip()).lstrip("/").partition("/")
+        batch.append((text, Place(account, container, name)))
         if len(batch) == _AT_ONCE:
-            _delete_batch(call, account, outcome, batch)
+            _delete_batch(call, outcome, batch)
             batch = []
-    _delete_batch(call, account, outcome, batch)
+    _delete_batch(call, outcome, batch)
     call.cloud.bus.wake(WASTE)
     return outcome.reply(format_of(call))
 
@@ -90,38 +92,38 @@ def delete_with_segments(call: Call, place: Place) -> Reply:
     """A static large object, its segments first."""
     container = container_for(call, place, "delete")
     with call.cloud.db.read() as tx:
-        row = objects.find(tx, container.id, place.name)
+        row = versions.find(tx, container, place)
     if row is None:
         raise not_found("object", place.name)
     if row.segments is None:
         raise BadRequest("Not an SLO manifest: delete the object without multipart-manifest.")
     outcome = Outcome("Number Deleted", missing=0)
-    segments = [f"{segment['container']}/{segment['name']}" for segment in row.segments]
-    paths = [quote(f"/{path}") for path in dict.fromkeys((*segments, f"{place.container}/{place.name}"))]
-    for start in range(0, len(paths), _AT_ONCE):
-        _delete_batch(call, place.account, outcome, paths[start : start + _AT_ONCE])
+    segments = [Place(place.account, segment["container"], segment["name"]) for segment in row.segments]
+    wanted = [(quote(f"/{one.container}/{one.name}"), one) for one in dict.fromkeys((*segments, place))]
+    for start in range(0, len(wanted), _AT_ONCE):
+        _delete_batch(call, outcome, wanted[start : start + _AT_ONCE])
     call.cloud.bus.wake(WASTE)
     return outcome.reply(format_of(call))
 
 
-def delete_at(call: Call, place: Place) -> str | None:
-    """The object, or the container if no object is named. Whoever calls it wakes the waste.
+def delete_at(call: Call, place: Place) -> dict[str, str]:
+    """The object or a version of it, or the container if no object is named. Whoever calls it wakes the waste.
 
-    Returns the id of the marker that is in the object's place now, if one is.
+    Returns headers that tell of versions.
     """
     deleted = writes_of(call).run(_removal(call, place))
+    told = versions.told_deleted(deleted)
     if not deleted.found:
-        raise not_found("object", place.name)
-    return deleted.version_id
+        raise not_found("object", place.name, headers=told)
+    return told
 
 
-def _delete_batch(call: Call, account: str, outcome: Outcome, paths: list[str]) -> None:
+def _delete_batch(call: Call, outcome: Outcome, wanted: list[tuple[str, Place]]) -> None:
     """In one transaction; each path is deleted or refused on its own."""
     removals: list[tuple[str, Removal]] = []
-    for path in paths:
-        container, _, name = unquote(path.strip()).lstrip("/").partition("/")
+    for path, place in wanted:
         try:
-            removals.append((path, _removal(call, Place(account, container, name))))
+            removals.append((path, _removal(call, place)))
         except ApiError as error:
             outcome.note(path, error)
 
@@ -147,6 +149,8 @@ def _removal(call: Call, place: Place) -> Removal:
 
 def _removal_of_object(call: Call, place: Place) -> Removal:
     container = container_for(call, place, "delete")
+    if place.version:
+        return versions.removal(container, place)
     return lambda tx: objects.delete(tx, container, place.name)
 
 

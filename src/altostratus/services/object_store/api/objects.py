@@ -177,14 +177,9 @@ def delete_object(call: Call) -> Reply:
     place = place_of(call)
     if one(call, "multipart-manifest") == "delete":
         return bulk.delete_with_segments(call, place)
-    if place.version:
-        versions.delete(call, place)
-    else:
-        marker_id = bulk.delete_at(call, place)
-        if marker_id is not None:
-            call.reply_headers[versions.VERSION_ID] = marker_id
+    told = bulk.delete_at(call, place)
     call.cloud.bus.wake(WASTE)
-    return finished(Reply(204))
+    return finished(Reply(204, headers=told))
 
 
 class ObjectOf(Resource, path="/{account}/{container}/{object:path}"):

@@ -4,13 +4,14 @@
 As upstream's middleware object_versioning: versions can be read, deleted and made the current one again, not changed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import BadRequest, NotAcceptable, NotFound
 from altostratus.kernel.resource.call import Call
-from altostratus.services.object_store.api.visits import YES, Place, container_for, one, writes_of
-from altostratus.services.object_store.errors import LengthRequired, not_found
+from altostratus.services.object_store.api.visits import YES, Place, one, writes_of
+from altostratus.services.object_store.errors import LengthRequired
 from altostratus.services.object_store.logic import listing, objects, quotas, versioning, versions
 from altostratus.services.object_store.logic.listing import Subdir, Wanted
 from altostratus.services.object_store.logic.times import iso
@@ -56,20 +57,16 @@ def demand_none(place: Place) -> None:
         raise BadRequest("POST to a specific version is not allowed. Versions stay as they are.")
 
 
-def delete(call: Call, place: Place) -> None:
-    """One version, for good."""
-    container = container_for(call, place, "delete")
+def removal(container: Row[Any], place: Place) -> Callable[[Tx], objects.Deleted]:
+    """What deletes one version, for good."""
     _demand_id(container, place)
+    return lambda tx: objects.delete_version(tx, container, place.name, place.version, brings_back=False)
 
-    def remove(tx: Tx) -> tuple[objects.Deleted, str]:
-        deleted = objects.delete_version(tx, container, place.name, place.version, brings_back=False)
-        current = tx.find(StoredObject, container.id, place.name)
-        return deleted, versioning.NULL if current is None else versioning.id_of(current)
 
-    deleted, current_id = writes_of(call).run(remove)
-    if not deleted.found:
-        raise not_found("version", f"{place.name}?version-id={place.version}")
-    call.reply_headers |= {VERSION_ID: place.version, "X-Object-Current-Version-Id": current_id}
+def told_deleted(deleted: objects.Deleted) -> dict[str, str]:
+    """Headers: which marker or version it is about, and which one is current then."""
+    ids = {VERSION_ID: deleted.version_id, "X-Object-Current-Version-Id": deleted.current_id}
+    return {name: version_id for name, version_id in ids.items() if version_id is not None}
 
 
 def make_current(call: Call, place: Place, container: Row[Any]) -> Row[Any]:

@@ -16,11 +16,15 @@ _UNSAID: dict[str, Any] = {"expires_at": None, "segments": None, "parts_id": Non
 
 
 class Deleted(NamedTuple):
-    """What a delete did. `version_id` is that of the marker that it left, or of the version that is gone."""
+    """What a delete did. `version_id` is that of the marker that it left, or of the version that is gone.
+
+    `current_id`, when a version is gone: that of the current object, `null` also where there is none.
+    """
 
     found: bool
     version_id: str | None = None
     was_marker: bool = False
+    current_id: str | None = None
 
 
 def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
@@ -90,7 +94,9 @@ def delete_version(tx: Tx, container: Row[Any], name: str, version_id: str, *, b
         _delete_unmarked(tx, container, row)
     if brings_back and versioning.is_latest(row):
         versioning.bring_back(tx, container, name)
-    return Deleted(True, version_id, versioning.is_marker(row))
+    current = tx.find(StoredObject, container.id, name)
+    current_id = versioning.NULL if current is None else versioning.id_of(current)
+    return Deleted(True, version_id, versioning.is_marker(row), current_id)
 
 
 def expire(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
