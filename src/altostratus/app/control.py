@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control process: APIs, jobs, events, reconcilers. It drops its privileges before anything else."""
 
-import atexit
 import os
 import sys
 from collections.abc import Callable, Iterable
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,7 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     own = [one for service in cloud.all_services() for one in service.reconcilers]
     pool = ReconcilerPool(cloud, [*own, *HOUSEKEEPING, *DISK_UPKEEP])
     pool.start()
-    atexit.register(pool.run_last)
+    # a fork, as the HTTP server makes it, ends without `atexit`
+    Finalize(None, pool.run_last, exitpriority=1)
     cloud.add_part(ReconcilerPool, pool)
     _log.info("the control process serves %d services", len(list(cloud.all_services())))

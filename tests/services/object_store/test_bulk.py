@@ -51,7 +51,12 @@ def test_a_hundred_deletes_share_a_transaction(swift, cloud, monkeypatch):
     for number in range(120):
         swift.put(f"c/{number}")
     commits, write = [], cloud.cloud.db.write
-    monkeypatch.setattr(cloud.cloud.db, "write", lambda: commits.append(1) or write())
+
+    def counted():
+        commits.append(1)
+        return write()
+
+    monkeypatch.setattr(cloud.cloud.db, "write", counted)
     paths = [f"/c/{number}" for number in range(120)] + ["/c"]
     answer = swift("POST", "?bulk-delete", "\n".join(paths), Accept="application/json")
     assert (answer.json["Number Deleted"], len(commits)) == (121, 2)
