@@ -11,6 +11,7 @@ from typing import Any
 from altostratus.app import migrate
 from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
+from altostratus.app.clients import Clients
 from altostratus.app.drivers import create_object_stores
 from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
@@ -73,7 +74,9 @@ def build() -> Callable[..., Iterable[bytes]]:
         )
     seed(cloud)
     start(cloud, link, paths)
-    return build_app(cloud, openapi_documents(cloud))
+    clients = Clients(build_app(cloud, openapi_documents(cloud)), options)
+    clients.start()
+    return clients
 
 
 def assemble_all(settings: Settings, paths: Paths) -> Cloud:

@@ -20,7 +20,16 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
     public_url: Annotated[str, Meta(description="base URL in the catalog; empty: made of listen and port")] = ""
     database: Annotated[str, Meta(description="SQLAlchemy URL; empty: SQLite in the state directory")] = ""
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR")] = "INFO"
-    api_threads: Annotated[int, Meta(description="threads that serve requests", ge=1, le=256)] = 12
+    api_threads: Annotated[int, Meta(description="requests that are worked on at one time", ge=1, le=256)] = 12
+    api_requests: Annotated[
+        int,
+        Meta(description="requests under way, with those that wait for slow clients; each a thread", ge=16, le=8192),
+    ] = 1536
+    api_connections: Annotated[int, Meta(description="open connections; more of them wait", ge=16, le=65536)] = 8192
+    client_timeout_s: Annotated[
+        float,
+        Meta(description="seconds without a byte after which an upload is ended, or a download that stands", ge=1),
+    ] = 60.0
     job_workers: Annotated[int, Meta(description="threads that work on jobs", ge=1, le=64)] = 4
     run_as_uid: Annotated[
         int, Meta(description="user id of the control process and of guests when started by root")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
 
@@ -24,6 +25,8 @@ from altostratus.app.options import CloudOptions, Paths
 from altostratus.kernel import clock, log
 
 _log = log.get("supervisor")
+# the longest head of a request (431 beyond it), and what is held of a reply that its client does not take
+_HEAD_BYTES = 128 * 1024
 _QUICKEST_RESTART_S = 0.5
 _SLOWEST_RESTART_S = 20.0
 # one that lived for longer was well: it was killed, and is wanted back at once
@@ -147,9 +150,11 @@ def make_server(options: CloudOptions) -> MPServer:
         port=options.port,
         interface=Interfaces.WSGI,
         workers=1,
-        blocking_threads=options.api_threads,
+        # waiting for slow clients is cheap; `app.clients` lets few of them work at one time
+        blocking_threads=options.api_requests,
         backlog=2048,
-        http1_settings=None,
+        backpressure=options.api_connections,
+        http1_settings=HTTP1Settings(max_buffer_size=_HEAD_BYTES),
         websockets=False,
         log_access=False,
         log_level=LogLevels.warning,

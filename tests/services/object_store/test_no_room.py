@@ -34,7 +34,7 @@ def test_the_disk_of_the_database(cloud, swift):
         connection.execute(f"PRAGMA max_page_count={most}")
 
     def limited_to(most):
-        db.engine.dispose()
+        db.close()
         event.listen(db.engine, "connect", lambda connection, record: limit(connection, record, most))
 
     limited_to(pages + 2)

@@ -106,7 +106,7 @@ def delete(tx: Tx, row: Row[Any]) -> None:
 
 def count(tx: Tx, container: Row[Any], objects: int, size: int) -> None:
     """Add to the counts of a container and its account, in the transaction that changes the objects."""
-    tx.execute(_COUNT_IN_CONTAINER, {"key": container.id, "objects": objects, "bytes": size})
+    tx.change(_COUNT_IN_CONTAINER, {"key": container.id, "objects": objects, "bytes": size})
     _count_in_account(tx, container, objects, size, 0)
 
 
@@ -123,10 +123,10 @@ def counts_by_policy(tx: Tx, account: Row[Any]) -> dict[int, tuple[int, int, int
 
 def _count_in_account(tx: Tx, container: Row[Any], objects: int, size: int, containers: int) -> None:
     values = {"key": container.account, "objects": objects, "bytes": size, "containers": containers}
-    tx.execute(_COUNT_IN_ACCOUNT, values)
+    tx.change(_COUNT_IN_ACCOUNT, values)
     if not container.policy:
         return
-    if not tx.execute(_COUNT_BY_POLICY, {**values, "of_policy": container.policy}).rowcount:
+    if not tx.change(_COUNT_BY_POLICY, {**values, "of_policy": container.policy}):
         tx.insert(
             PolicyCounts, account=container.account, policy=container.policy, container_count=containers,
             object_count=objects, bytes_used=size,

@@ -28,7 +28,7 @@ _COUNTS = (
 
 def counts_of(tx: Tx, container: Row[Any]) -> Row[Any]:
     """Present counts and quotas of a container and its account. Raises NotFound for a container that is gone."""
-    row = tx.first(_COUNTS, {"container_id": container.id})
+    row = tx.first_of(_COUNTS, {"container_id": container.id})
     if row is None:
         raise not_found("container", container.name)
     return row
