@@ -155,6 +155,20 @@ def test_quarantine_is_told(place, alto):
     assert f"1 damaged copies lie in {place / 'a'}" in quarantine and f"{place / 'c'} does not work" in dead
 
 
+def test_quarantine_is_emptied(place, alto):
+    alto("create", place / "a", place / "b", "--part-power", 4)
+    repaired, lost = (put(store_of(place), data) for data in (b"repaired", b"lost"))
+    for path in [*(place / "a").glob(f"objects/*/{repaired}"), *place.glob(f"*/objects/*/{lost}")]:
+        path.write_bytes(b"!" + path.read_bytes()[1:])
+    alto("audit")
+    listed = alto("quarantine").stdout
+    assert (listed.count(repaired), listed.count(lost)) == (1, 2)
+    assert "1 damaged copies are deleted" in alto("quarantine", "--purge").stderr
+    listed = alto("quarantine").stdout
+    assert (listed.count(repaired), listed.count(lost)) == (0, 2)
+    assert "2 damaged copies are deleted" in alto("quarantine", "--purge", "--all").stderr
+
+
 def test_no_trouble_without_a_ring(place):
     assert object_disks.disk_troubles(Paths(place / "state"), CloudOptions()) == []
     assert not (place / "state").exists()

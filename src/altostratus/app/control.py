@@ -12,10 +12,10 @@ from altostratus.app import migrate
 from altostratus.app.admin.service import SERVICE as ADMIN
 from altostratus.app.assembly import assemble, seed
 from altostratus.app.clients import Clients
+from altostratus.app.disk_upkeep import DISK_UPKEEP
 from altostratus.app.drivers import create_object_stores
 from altostratus.app.files import ensure_passwords
 from altostratus.app.host_link import HostLink
-from altostratus.app.object_disks import DISK_UPKEEP
 from altostratus.app.openapi import openapi_documents
 from altostratus.app.options import CloudOptions, Paths, base_url
 from altostratus.app.policy_files import PolicyOptions, PolicyPlaces

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disks of the embedded object store: who may change them, how they are doing, the loops that look after them.
+"""The disks of the embedded object store: who may change them, and how they are doing.
 
 The ring and the blobs belong to the user of the control process, so commands become that user first. They work on
 the files themselves, under a lock: the same with a running cloud, which reads a changed ring at its next request.
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from altostratus.app.files import prepare_directories
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import control_identity, drop_privileges
-from altostratus.contracts.object_store import ObjectStore, StoragePolicy
+from altostratus.contracts.object_store import StoragePolicy
 from altostratus.drivers.object_store import policies
-from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring, upkeep
+from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring
 from altostratus.drivers.object_store.embedded.disk import Disk, disk_of
 from altostratus.drivers.object_store.embedded.ring import Device, Ring, RingError
 from altostratus.drivers.object_store.policies import PolicyError, PolicyStores
 from altostratus.kernel import ids
-from altostratus.kernel.reconcilers import Reconciler
-
-if TYPE_CHECKING:  # the command must start fast
-    from altostratus.kernel.cloud import Cloud
 
 # of the time; clients get the rest
 SHARE = 0.2
@@ -214,7 +210,7 @@ def _disk_view(device: Device, held: int, expected: float) -> dict[str, Any]:
 
 def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
     """Sentences about disks that do not work and copies that were set aside; none where there is no ring yet."""
-    if options.objects != "embedded" or not (paths.objects / "ring.json").exists():
+    if options.objects != "embedded" or not paths.objects.is_dir():
         return []
     try:
         disks = [disk for _, store in rings_of(embedded_stores(paths)) for disk in store.all_disks()]
@@ -228,24 +224,3 @@ def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
         elif damaged := len(disk.quarantined()):
             found.append(f"{damaged} damaged copies lie in {disk.path}/quarantine; look at them: alto ring quarantine")
     return found
-
-
-def _replicate(cloud: "Cloud") -> None:
-    for _, store in _rings_in(cloud):
-        upkeep.replicate(store, pace=upkeep.Pace(SHARE))
-
-
-def _audit(cloud: "Cloud") -> None:
-    for _, store in _rings_in(cloud):
-        upkeep.audit(store, pace=upkeep.Pace(SHARE))
-
-
-def _rings_in(cloud: "Cloud") -> list[tuple[StoragePolicy, EmbeddedStore]]:
-    found = cloud.part(ObjectStore) if cloud.has_part(ObjectStore) else None  # type: ignore[type-abstract]
-    return rings_of(found) if isinstance(found, PolicyStores) else []
-
-
-DISK_UPKEEP = (
-    Reconciler("object_store.replicate", 300.0, _replicate),
-    Reconciler("object_store.audit", 6 * 3600.0, _audit),
-)

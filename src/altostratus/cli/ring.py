@@ -15,7 +15,7 @@ from altostratus.app import object_disks
 from altostratus.cli.place import find_place, running_pid
 from altostratus.cli.screen import err, fail, out, say
 from altostratus.drivers.object_store import policies
-from altostratus.drivers.object_store.embedded import EmbeddedStore, ring, upkeep
+from altostratus.drivers.object_store.embedded import EmbeddedStore, quarantine, ring, upkeep
 from altostratus.drivers.object_store.embedded.ring import RingError
 from altostratus.drivers.object_store.embedded.store import REPLICAS
 from altostratus.drivers.object_store.policies import PolicyError, PolicyStores
@@ -173,6 +173,24 @@ def set_policy(
     say("The storage policy is changed. See: alto ring policies")
 
 
+@app.command("quarantine")
+def show_quarantine(
+    purge: Annotated[bool, typer.Option("--purge", help="delete those whose blob has another copy")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="with --purge: the last that is left of blobs too")] = False,
+) -> None:
+    """List damaged copies that were set aside. The cloud deletes them after 30 days if nobody can want them."""
+    with _stores() as stores:
+        rings = [store for _, store in object_disks.rings_of(stores)]
+        if purge:
+            gone = sum(quarantine.purge(store, lambda copy: not (copy.elsewhere or everything)) for store in rings)
+            say(f"{gone} damaged copies are deleted")
+        table = Table("disk", "blob", "bytes", "days ago", "another copy")
+        for copy in [copy for store in rings for copy in quarantine.set_aside(store)]:
+            days, other = f"{copy.age_s / 86400:.1f}", "yes" if copy.elsewhere else "[red]no[/red]"
+            table.add_row(str(copy.disk.path), copy.blob_id, str(copy.size), days, other)
+        out.print(table)
+
+
 def _draw(seen: dict[str, Any]) -> None:
     most = max((disk["partitions"] for disk in seen["disks"]), default=0) or 1
     table = Table("disk", "zone", "weight", "partitions held", "", "expected", "free", "state")
@@ -222,7 +240,7 @@ def _passes(words: str, work: Callable[..., upkeep.Tally], once: bool, gently: b
 
 def _one_pass(words: str, work: Callable[..., upkeep.Tally], store: EmbeddedStore, pace: upkeep.Pace) -> upkeep.Tally:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=err, transient=True) as bars:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
         bar = bars.add_task(words)
         return work(store, lambda done, whole: bars.update(bar, completed=done, total=whole), pace)
 

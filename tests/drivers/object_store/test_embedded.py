@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from altostratus.contracts.object_store import ObjectStoreError
-from altostratus.drivers.object_store.embedded import ring
+from altostratus.drivers.object_store.embedded import quarantine, ring
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
 from tests.drivers.object_store.disks import make_disks, make_store
@@ -73,6 +73,24 @@ def test_a_cut_off_file_is_found(store, disks, length):
     for path in files_of(disks, blob_id)[:2]:
         os.truncate(path, length)
     assert read(store, blob_id) == data
+
+
+@pytest.mark.parametrize("replica", [0, 1, 2])
+def test_a_flipped_bit_in_any_replica_is_mended(store, disks, replica):
+    data = os.urandom(700_000)
+    blob_id = put(store, data)
+    holder = store.disks(blob_id)[0][replica]
+    (path,) = holder.path.glob(f"objects/*/{blob_id}")
+    flip(path, 500_000)
+    assert read(store, blob_id) == data
+    assert audit(store).damaged == (0 if replica == 0 else 1), "a reader has found the first one"
+    assert replicate(store).failed == 0
+    assert len(files_of(disks, blob_id)) == 3 and audit(store).damaged == 0
+    (aside,) = quarantine.set_aside(store)
+    assert (aside.disk, aside.blob_id, aside.elsewhere) == (holder, blob_id, True)
+    assert quarantine.purge(store, lambda copy: copy.age_s < 60) == 0
+    assert quarantine.purge(store, lambda copy: not copy.elsewhere) == 1
+    assert holder.quarantined() == [] and read(store, blob_id) == data
 
 
 def test_damage_everywhere_is_told(store, disks):

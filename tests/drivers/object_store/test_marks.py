@@ -60,7 +60,7 @@ def test_disks_that_changed_places_are_not_written_to(tmp_path, store, disks):
     store = again(tmp_path)
     with pytest.raises(ObjectStoreError) as refused:
         put(store)
-    assert refused.value.reason == "broken" and "2 needed" in str(refused.value)
+    assert refused.value.reason == "broken"
     assert b"".join(store.read(kept)) == b"data", "reading is no harm"
 
 

@@ -29,8 +29,11 @@ _LONGEST_NAME = 64
 Policies = tuple[StoragePolicy, ...]
 
 
-class PolicyError(ValueError):
+class PolicyError(ObjectStoreError):
     """The policies cannot be so; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("broken", message)
 
 
 class PolicyStores:
@@ -90,7 +93,7 @@ class PolicyStores:
         self, policy: int, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None
     ) -> Blob:
         blob = self.store(policy).write(data, expected_size=expected_size, max_bytes=max_bytes)
-        return Blob(_whole(policy, blob.id), blob.size)
+        return Blob(whole_id(policy, blob.id), blob.size)
 
     def settle(self, blob_id: str) -> None:
         store, own_id = self._of(blob_id)
@@ -114,18 +117,19 @@ class PolicyStores:
 
     def pending(self) -> Iterator[str]:
         for policy, store in self.stores():
-            yield from (_whole(policy.index, own_id) for own_id in store.pending())
+            yield from (whole_id(policy.index, own_id) for own_id in store.pending())
 
     def blob_ids(self) -> Iterator[str]:
         for policy, store in self.stores():
-            yield from (_whole(policy.index, own_id) for own_id in store.blob_ids())
+            yield from (whole_id(policy.index, own_id) for own_id in store.blob_ids())
 
     def _of(self, blob_id: str) -> tuple[ObjectStore, str]:
         index, colon, own_id = blob_id.partition(":")
         return (self.store(int(index)), own_id) if colon else (self._stores[0], blob_id)
 
 
-def _whole(index: int, own_id: str) -> str:
+def whole_id(index: int, own_id: str) -> str:
+    """The id by which rows know a blob of the policy."""
     return f"{index}:{own_id}" if index else own_id
 
 

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 from altostratus.contracts.object_store import ObjectStoreError
+from altostratus.kernel import log
 from altostratus.kernel.errors import ApiError, Forbidden, NotFound, TooLarge, Unauthorized
 
+_log = log.get("object_store")
 _REASONS = {498: "Rate Limited", 499: "Client Disconnect", 507: "Insufficient Storage"}
 
 
@@ -52,4 +54,6 @@ def of_driver(error: ObjectStoreError) -> ApiError:
         return NoRoom(f"The object was not stored: {error} Delete something, or add a disk.")
     if error.reason == "short":
         return ApiError(f"The object was not stored: {error}", status=499)
-    return ApiError(f"{error} Try again; if that does not help, see: alto logs", status=503)
+    # what is wrong with the disks is for the operator
+    _log.error("a request cannot be served: %s", error)
+    return ApiError("The object store cannot do this now. Try again; the reason is told by: alto logs", status=503)

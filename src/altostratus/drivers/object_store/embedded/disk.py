@@ -133,6 +133,14 @@ class Disk:
     def quarantined(self) -> list[str]:
         return _names(self._quarantine)
 
+    def of_quarantined(self, blob_id: str) -> tuple[int, float]:
+        """(bytes of the file, seconds since it was put there)"""
+        found = os.stat(f"{self._quarantine}/{blob_id}")
+        return found.st_size, max(0.0, time.time() - found.st_ctime)
+
+    def purge(self, blob_id: str) -> None:
+        _unlink(f"{self._quarantine}/{blob_id}")
+
     def partitions(self) -> list[int]:
         return sorted(int(name, 16) for name in _names(self._objects))
 

@@ -167,10 +167,10 @@ class EmbeddedStore:
         partition = view.ring.partition_of(blob_id)
         wanted = len(view.holders(partition))
         quorum = wanted // 2 + 1
-        copies = _begin(blob_id, view.in_order(partition), wanted)
+        copies, troubles = _begin(blob_id, view.in_order(partition), wanted)
         try:
             if len(copies) < quorum:
-                raise ObjectStoreError("broken", f"{len(copies)} of {quorum} needed disks work. See: alto ring show")
+                raise _refusal(troubles)
             checksums, held = _receive(data, copies, quorum, expected_size, max_bytes)
             _write_to(copies, quorum, held + checksums.ending())
             self._keep(blob_id, partition, copies, quorum)
@@ -277,14 +277,16 @@ class EmbeddedStore:
         raise ObjectStoreError("missing", f"Blob {blob_id} is on none of the disks.")
 
 
-def _begin(blob_id: str, disks: Iterator[Disk], wanted: int) -> list[_Copy]:
+def _begin(blob_id: str, disks: Iterator[Disk], wanted: int) -> tuple[list[_Copy], list[OSError]]:
     copies: list[_Copy] = []
+    troubles = []
     while len(copies) < wanted and (disk := next(disks, None)) is not None:
         try:
             copies.append(_Copy(disk, blob_id))
         except OSError as error:
             _log.warning("nothing can be written to %s: %s", disk.path, error)
-    return copies
+            troubles.append(error)
+    return copies, troubles
 
 
 def _receive(
@@ -341,7 +343,7 @@ def _set_aside(disk: Disk, blob_id: str, partition: int, error: DamagedError) ->
 def _refusal(troubles: list[OSError]) -> ObjectStoreError:
     if any(is_full(error) for error in troubles):
         return ObjectStoreError("full", "No room is left on the disks of the object store.")
-    return ObjectStoreError("broken", f"Too few disks of the object store work: {'; '.join(map(str, troubles))}")
+    return ObjectStoreError("broken", "Too few disks of the object store work. See: alto ring show")
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
