@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The official client for tests that type many commands: imported once, forked for each.
+"""The official clients for tests that type many commands: imported once, forked for each.
 
-`quick_client.py SOCKET` waits at a Unix socket; a program `openstack` as `write_program` makes it hands over its
-arguments, environment, directory and standard streams, and ends with the status that the client's fork ended with.
+`quick_client.py SOCKET` waits at a Unix socket; a program of one of the names in `PROGRAMS` as `write_program` makes it
+hands over its arguments, environment, directory and standard streams, and ends with the status of the client's fork.
 """
 
 import json
@@ -10,8 +10,10 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+PROGRAMS = ("openstack", "swift")
 _CALLER = """#!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -29,8 +31,10 @@ def write_program(path: Path, socket_path: Path) -> None:
 
 
 def serve(path: str) -> None:
-    from openstackclient.shell import OpenStackShell  # noqa: PLC0415 - only the server needs it
+    from openstackclient.shell import OpenStackShell  # noqa: PLC0415 - only the server needs them
+    from swiftclient.shell import main as swift  # noqa: PLC0415
 
+    programs = {"openstack": lambda argv: OpenStackShell().run(argv[1:]), "swift": swift}
     OpenStackShell().run(["user", "list", "--help"])  # what it reads once is read before the forks
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -43,7 +47,7 @@ def serve(path: str) -> None:
                 child = os.fork()
                 if child == 0:
                     _become(streams, environment, directory)
-                    os._exit(_run(OpenStackShell, argv))
+                    os._exit(_run(programs[Path(argv[0]).name], argv))
                 for stream in streams:
                     os.close(stream)
                 _, status = os.waitpid(child, 0)
@@ -65,10 +69,11 @@ def _become(streams: list[int], environment: dict[str, str], directory: str) -> 
     os.chdir(directory)
 
 
-def _run(shell: type, argv: list[str]) -> int:
+def _run(program: Callable[[list[str]], int | None], argv: list[str]) -> int:
+    ended: object
     sys.argv = argv
     try:
-        ended = shell().run(argv[1:])
+        ended = program(argv)
     except SystemExit as error:
         ended = error.code
     sys.stdout.flush()

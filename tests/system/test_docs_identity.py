@@ -20,9 +20,8 @@ def test_both_languages_type_the_same():
 @pytest.mark.skipif(os.geteuid() != 0, reason="a cloud is started by root")
 def test_the_commands_work_as_typed(tmp_path):
     """In one shell; each line that is refused must be, and no other may."""
-    script = typed_pages.script_of(typed_pages.commands(DOCS / "identity.md"))
-    with typed_pages.clients(tmp_path) as path, PrivateCloud() as cloud:
-        said = typed_pages.run(["bash", "-c", script], cloud.environment | {"PATH": path})
+    with PrivateCloud() as cloud:
+        said = typed_pages.run(typed_pages.commands(DOCS / "identity.md"), tmp_path, cloud.environment)
     assert re.search(r"^\| [0-9a-f]{32} \| apollo +\| True +\|$", said, re.MULTILINE), "IDN-27: keystone tenant-list"
     for what in ("1 token issued", "2 request", "3 token verified", "4 quota", "5 work handed"):
         assert what in said
