@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from altostratus.contracts.object_store import ObjectStoreError
-from altostratus.drivers.object_store.embedded import quarantine, ring
+from altostratus.drivers.object_store.embedded import quarantine, ring, upkeep
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
 from tests.drivers.object_store.disks import make_disks, make_store
@@ -112,6 +112,35 @@ def test_the_auditor_finds_and_repairs(store, disks):
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1]
     assert all(len(files_of(disks, blob_id)) == 3 for blob_id in kept)
     assert audit(store).damaged == 0
+
+
+def test_an_auditor_goes_on_where_it_was_ended(store, disks, monkeypatch):
+    """And then reads what comes before, too."""
+    monkeypatch.setattr(upkeep, "_BETWEEN_MARKS_S", 0)
+    for number in range(30):
+        put(store, b"%d" % number)
+    paths = []
+    real = Disk.open
+
+    def opened(disk, blob_id, partition):
+        paths.append((disk.id, partition))
+        return real(disk, blob_id, partition)
+
+    monkeypatch.setattr(Disk, "open", opened)
+
+    def ended(done, whole):
+        if done == whole // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(store, ended)
+    first, reached = paths[0], paths[-1]
+    paths.clear()
+    audit(store)
+    assert paths[0] == reached and first in paths and len(paths) == 90
+    paths.clear()
+    audit(store)
+    assert paths[0] == first
 
 
 def test_a_wiped_disk_is_filled_again(store, disks):

@@ -64,6 +64,7 @@ class EmbeddedStore:
     def __init__(self, directory: Path) -> None:
         self._directory, self._ring_file = str(directory), f"{directory}/ring.json"
         self._former_file = f"{self._ring_file}.before"
+        self.audit_file = f"{directory}/audit.json"
         self._lock = threading.Lock()
         self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
         self._seen: tuple[int, int] | None = None

@@ -2,14 +2,20 @@
 """The replicator puts copies where the ring wants them; the auditor reads all copies and sets damaged ones aside.
 
 Both go through the store partition by partition, may be ended at any time and begun again, say how far they are, and
-rest between their steps so that clients do not wait for them.
+rest between their steps so that clients do not wait for them. An auditor that was ended goes on where it was: a cloud
+that is often started anew reads everything all the same.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
+from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import log
 
 from .blob_file import DamagedError
@@ -17,6 +23,7 @@ from .disk import Disk
 from .store import EmbeddedStore
 
 _log = log.get("drivers.object_store")
+_BETWEEN_MARKS_S = 10.0
 # (done, all) steps of a pass
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -56,19 +63,50 @@ def replicate(store: EmbeddedStore, progress: Progress | None = None, pace: Pace
             disk.forget_copying()
         except OSError as error:
             work.give_up(disk, error)
-    for partition in _told(sorted({one for disk in disks for one in work.partitions_of(disk)}), progress):
+    # a copy on the only disk is where it should be
+    partitions = sorted({one for disk in disks for one in work.partitions_of(disk)}) if len(disks) > 1 else []
+    for partition in _told(partitions, progress):
         work.visit(partition)
     return work.tally
 
 
 def audit(store: EmbeddedStore, progress: Progress | None = None, pace: Pace | None = None) -> Tally:
     """One pass: every byte is read. A damaged copy goes into quarantine and is replaced from an intact one."""
-    work = _Replication(store, pace or Pace())
+    work, mark = _Replication(store, pace or Pace()), _Bookmark(store.audit_file)
     places = [(disk, partition) for disk in store.all_disks() for partition in work.partitions_of(disk)]
-    for disk, partition in _told(places, progress):
+    for disk, partition in _told(mark.first(places), progress):
+        mark.reached(disk, partition)
         for blob_id in work.blobs_of(disk, partition):
             _check(work, disk, blob_id, partition)
+    mark.remove()
     return work.tally
+
+
+class _Bookmark:
+    """The place that a pass has reached, in a small file until the pass is over."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._written = 0.0
+
+    def first(self, places: list[tuple[Disk, int]]) -> list[tuple[Disk, int]]:
+        """All places, in a circle from the one on that an earlier pass had reached."""
+        try:
+            with open(self._path, "rb") as handle:
+                reached = msgspec.json.decode(handle.read(), type=tuple[int, int])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return places
+        start = next((at for at, (disk, partition) in enumerate(places) if (disk.id, partition) == reached), 0)
+        return places[start:] + places[:start]
+
+    def reached(self, disk: Disk, partition: int) -> None:
+        if time.monotonic() - self._written >= _BETWEEN_MARKS_S:
+            whole_file.replace(self._path, msgspec.json.encode((disk.id, partition)))
+            self._written = time.monotonic()
+
+    def remove(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
 
 
 def _check(work: "_Replication", disk: Disk, blob_id: str, partition: int) -> None:
