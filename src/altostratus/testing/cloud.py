@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from falcon import testing
+from sqlalchemy import Dialect, Engine
 
 from altostratus.app.assembly import assemble, seed
 from altostratus.app.policy_files import PolicyOptions, PolicyPlaces
@@ -148,6 +149,21 @@ def _empty_database(tables: int) -> bytes:
         return Path(directory, "empty.sqlite").read_bytes()
 
 
+class _Statements:
+    """SQL that one cloud has compiled is taken by the next; the cache knows its dialect, so they share that too."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[Any, Any] = {}
+        self._dialect: Dialect | None = None
+
+    def share(self, engine: Engine) -> None:
+        self._dialect = engine.dialect = self._dialect or engine.dialect
+        engine.update_execution_options(compiled_cache=self._compiled)
+
+
+_statements = _Statements()
+
+
 class TestCloud:
     """See the module's text. `agents` maps agent names to agents; `facts` what they say of the host."""
 
@@ -172,6 +188,7 @@ class TestCloud:
             settings=settings,
             policy_places=PolicyPlaces(directory / "policy", PolicyOptions(config_root="")),
         )
+        _statements.share(self.cloud.db.engine)
         self.cloud.authenticator = PersonaAuthenticator()
         if prepare is not None:
             prepare(self.cloud)
