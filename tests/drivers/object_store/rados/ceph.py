@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -157,6 +158,13 @@ class Ceph:
         process = self._processes.pop(name)
         process.kill()
         process.wait(10)
+
+    def freeze(self, name: str) -> None:
+        """It holds its connections and says nothing."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self._processes[name].send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._admin is not None:

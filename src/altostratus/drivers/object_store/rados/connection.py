@@ -13,6 +13,8 @@ from .pool import Pool, RadosError, sentence
 
 # after a failure nobody tries to connect for so long: requests are refused at once instead of waiting as well
 _REST_S = 5.0
+# a request asks for the pool more than once, but not after it has waited for an answer
+_TURN_S = 0.5
 # of librados: how long to wait for monitors when connecting, for monitors later, for disks
 _TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeout")
 
@@ -25,7 +27,7 @@ class Connection:
         self._lock = threading.Lock()
         self._pool: Pool | None = None
         self._failed: tuple[float, RadosError] | None = None
-        self._next_try, self._trying = 0.0, 0
+        self._next_try, self._trying = 0.0, (0, 0.0)
 
     def pool(self) -> Pool:
         """Raises RadosError with a sentence that says what to do."""
@@ -37,11 +39,11 @@ class Connection:
         return found
 
     def _demand_turn(self) -> None:
-        """Of a cluster that has said nothing for a while, one thread at a time finds out whether it does again."""
+        """Of a cluster that has said nothing for a while, one request at a time finds out whether it does again."""
         now, me = time.monotonic(), threading.get_ident()
         if now >= self._next_try:
-            self._next_try, self._trying = now + self._options.timeout_s + _REST_S, me
-        elif self._trying != me:
+            self._next_try, self._trying = now + self._options.timeout_s + _REST_S, (me, now)
+        elif self._trying[0] != me or now > self._trying[1] + _TURN_S:
             raise RadosError(errno.ETIMEDOUT, sentence(errno.ETIMEDOUT))
 
     def _connected(self) -> Pool:
