@@ -20,22 +20,37 @@ class Bus(Protocol):
         """Return the new count as soon as it differs from `seen`, or the old one after `timeout_s`."""
 
 
-class LocalBus:
-    """Condition variable per process; topics are counters, so a wake-up between look and wait counts."""
+class _Topic:
+    """A counter, so a wake-up between look and wait counts; and those who wait for it."""
+
+    __slots__ = ("changed", "count")
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._counts: dict[str, int] = {}
+        self.changed = threading.Condition()
+        self.count = 0
+
+
+class LocalBus:
+    """A condition variable for each topic: a wake-up takes no time of those who wait for something else."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, _Topic] = {}
 
     def wake(self, topic: str) -> None:
-        with self._changed:
-            self._counts[topic] = self._counts.get(topic, 0) + 1
-            self._changed.notify_all()
+        found = self._topic(topic)
+        with found.changed:
+            found.count += 1
+            found.changed.notify_all()
 
     def count(self, topic: str) -> int:
-        return self._counts.get(topic, 0)
+        return self._topic(topic).count
 
     def wait(self, topic: str, seen: int, timeout_s: float) -> int:
-        with self._changed:
-            self._changed.wait_for(lambda: self._counts.get(topic, 0) != seen, timeout_s)
-            return self._counts.get(topic, 0)
+        found = self._topic(topic)
+        with found.changed:
+            found.changed.wait_for(lambda: found.count != seen, timeout_s)
+            return found.count
+
+    def _topic(self, name: str) -> _Topic:
+        # `setdefault` is atomic: two threads get the same one
+        return self._topics.get(name) or self._topics.setdefault(name, _Topic())

@@ -15,12 +15,14 @@ from . import ring as rings
 from .blob_file import BLOCK_BYTES, Checksums, DamagedError
 from .disk import Disk, disk_of, is_full, write_all
 from .ring import Ring, RingError
+from .writing import WritingBehind
 
 _log = log.get("drivers.object_store")
 _FIRST_PART_POWER = 8
 # one copy on one disk, two on two, three on three or more
 REPLICAS = 3
 _SYNCERS = 32
+_START_WRITING_BYTES = 2 << 20
 
 
 class _Copy:
@@ -29,6 +31,17 @@ class _Copy:
     def __init__(self, disk: Disk, blob_id: str) -> None:
         self.disk = disk
         self.descriptor = disk.begin(blob_id)
+        self._written = self._on_their_way = 0
+
+    def write(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            write_all(self.descriptor, piece)
+            self._written += len(piece)
+        if self._written - self._on_their_way >= _START_WRITING_BYTES:
+            # the kernel begins with what it has, so that the flush at the end has little left to wait for
+            start, length = self._on_their_way, self._written - self._on_their_way
+            os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
+            self._on_their_way = self._written
 
 
 class _View:
@@ -172,8 +185,10 @@ class EmbeddedStore:
         try:
             if len(copies) < quorum:
                 raise _refusal(troubles)
-            checksums, held = _receive(data, copies, quorum, expected_size, max_bytes)
-            _write_to(copies, quorum, held + checksums.ending())
+            writing = WritingBehind(self._syncers, lambda pieces: _write_to(copies, quorum, pieces))
+            with writing:
+                checksums = _receive(data, writing, expected_size, max_bytes)
+                writing.add(checksums.ending())
             self._keep(blob_id, partition, copies, quorum)
         except BaseException:
             for copy in copies:
@@ -290,28 +305,23 @@ def _begin(blob_id: str, disks: Iterator[Disk], wanted: int) -> tuple[list[_Copy
     return copies, troubles
 
 
-def _receive(
-    data: Readable, copies: list[_Copy], quorum: int, expected_size: int | None, max_bytes: int | None
-) -> tuple[Checksums, bytes]:
-    """The last piece is given back, to be written together with what follows the data."""
-    checksums, held = Checksums(), b""
+def _receive(data: Readable, writing: WritingBehind, expected_size: int | None, max_bytes: int | None) -> Checksums:
+    checksums = Checksums()
     while piece := data.read(BLOCK_BYTES):
         checksums.add(piece)
         if max_bytes is not None and checksums.size > max_bytes:
             raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
-        if held:
-            _write_to(copies, quorum, held)
-        held = piece
+        writing.add(piece)
     if expected_size is not None and checksums.size != expected_size:
         raise ObjectStoreError("short", f"{checksums.size} bytes came of {expected_size}.")
-    return checksums, held
+    return checksums
 
 
-def _write_to(copies: list[_Copy], quorum: int, data: bytes) -> None:
+def _write_to(copies: list[_Copy], quorum: int, pieces: list[bytes]) -> None:
     troubles = []
     for copy in list(copies):
         try:
-            write_all(copy.descriptor, data)
+            copy.write(pieces)
         except OSError as error:
             _log.warning("writing to %s failed: %s", copy.disk.path, error)
             troubles.append((copy, error))
