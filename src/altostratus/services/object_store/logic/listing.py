@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, Table, tuple_
 
 from altostratus.kernel.db import Row, Tx
 
-_CHUNK = 500
+_CHUNK, _FEW = 500, 8
 # sorts behind every text that begins with what stands before it
 _LAST = "\U0010ffff"
 
@@ -52,22 +52,28 @@ def items(
     """Without end. `order` is the name, and what orders rows of the same name; `after` a row's place, or a name."""
     ordered = _bounded(statement, order, wanted)
     position = after or ((wanted.marker,) if wanted.marker else ())
-    inside, size = "", min(wanted.limit, _CHUNK)
+    inside, size = "", min(wanted.limit, _FEW if wanted.delimiter else _CHUNK)
     while size:
+        shown = 0
         place = (inside + _LAST if not wanted.reverse else inside,) if inside else position
         rows = tx.rows(_behind(ordered, order, place, reverse=wanted.reverse).limit(size))
         for row in rows:
             position = tuple(row._mapping[column.key or ""] for column in order)
             if inside and row.name.startswith(inside):
                 continue
-            inside = subdir_of(row.name, wanted)
+            inside, shown = subdir_of(row.name, wanted), shown + 1
             if not inside:
                 yield row
             elif not _is_behind(inside, wanted):
                 yield Subdir(inside)
         if len(rows) < size:
             return
-        size = _CHUNK
+        size = _next_size(size, shown) if wanted.delimiter else _CHUNK
+
+
+def _next_size(size: int, shown: int) -> int:
+    """Where a common prefix stands for most rows of a chunk, the next one is small: it is cheaper to jump over them."""
+    return min(size * 4, _CHUNK) if shown * 4 >= size else _FEW
 
 
 def _behind(
