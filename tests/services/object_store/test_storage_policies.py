@@ -12,6 +12,8 @@ from altostratus.drivers.object_store.policies import PolicyStores
 from altostratus.services.object_store.service import SERVICE
 from altostratus.testing.cloud import TestCloud
 
+from .conftest import Swift
+
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
@@ -115,3 +117,29 @@ def test_versions_stay_where_they_were_written(swift, store):
     assert (kept(store, 0), kept(store, 1)) == (0, 2)
     swift("DELETE", "c/o")
     assert swift("GET", "c/o").content == b"first"
+
+
+def test_quotas_of_an_account_by_policy(swift, cloud):
+    reseller = Swift(cloud, "reseller", "member")
+    assert swift("POST", X_Account_Quota_Bytes_Policy_Gold="10").status == 403
+    assert swift("POST", X_Account_Meta_Quota_Bytes_Policy_1="10").status == 403
+    assert reseller("POST", X_Account_Quota_Bytes_Policy_Gold="x").status == 400
+    assert reseller("POST", X_Account_Quota_Bytes_Policy_Gold="10", X_Account_Quota_Count_Policy_Gold="2").status == 204
+    head = swift("HEAD").headers
+    assert {name: text for name, text in head.items() if "quota" in name} == {
+        "x-account-quota-bytes-policy-gold": "10", "x-account-quota-count-policy-gold": "2",
+    }  # fmt: skip
+    swift.put("gold", X_Storage_Policy="Gold")
+    swift.put("plain")
+    assert swift("PUT", "gold/o", b"x" * 11).status == 413
+    assert swift("PUT", "plain/o", b"x" * 11).status == 201
+    swift.put("gold/o", b"x" * 6)
+    assert swift("PUT", "gold/p", b"x" * 5).status == 413
+    assert swift("PUT", "gold/o", b"x" * 10).status == 201
+    swift.put("gold/p")
+    refused = swift("PUT", "gold/q")
+    assert refused.status == 413 and "policy quota" in refused.text
+    reseller("POST", X_Remove_Account_Quota_Count_Policy_Gold="x", X_Account_Quota_Bytes_Policy_Policy_0="12")
+    swift.put("gold/q")
+    assert swift("PUT", "plain/p", b"12").status == 413
+    assert swift("PUT", "plain/p", b"1").status == 201

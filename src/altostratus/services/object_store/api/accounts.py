@@ -42,8 +42,8 @@ def _account_headers(call: Call, tx: Tx, row: Row[Any] | None, visitor: Visitor)
         "X-Timestamp": stamp(created),
         "X-Put-Timestamp": stamp(created),
         "Accept-Ranges": "bytes",
-        **metadata.shown(meta, "ACCOUNT"),
-        **{f"X-Account-{name.title()}": meta[name] for name in _QUOTAS if name in meta},
+        **metadata.shown({name: text for name, text in meta.items() if not quotas.is_of_policy(name)}, "ACCOUNT"),
+        **{f"X-Account-{told}": meta[name] for name, told in _quota_headers(call).items() if name in meta},
         **_counts_by_policy(call, tx, row),
     }
 
@@ -99,8 +99,9 @@ def post_account(call: Call) -> Reply:
         return bulk.delete_many(call, place.account)
     visitor = demand_owner(call, place)
     changes = metadata.given(call.headers, "ACCOUNT") | _given_quotas(call)
-    quotas.demand_numbers(changes, _QUOTAS)
-    if not changes.keys().isdisjoint(_QUOTAS) and not access.is_reseller_admin(visitor):
+    given = tuple(name for name in changes if quotas.is_of_account(name))
+    quotas.demand_numbers(changes, given)
+    if given and not access.is_reseller_admin(visitor):
         raise Forbidden(f"Only a user with the role {access.RESELLER_ADMIN} sets an account's quota.")
     with call.cloud.db.write() as tx:
         row = containers.ensure_account(tx, place.account)
@@ -113,12 +114,22 @@ def post_account(call: Call) -> Reply:
 def _given_quotas(call: Call) -> dict[str, str]:
     """`X-Account-Quota-...` is the newer name of `X-Account-Meta-Quota-...`; `X-Remove-...` takes away."""
     found: dict[str, str] = {}
-    for name in _QUOTAS:
-        if f"X-REMOVE-ACCOUNT-{name.upper()}" in call.headers:
+    for name, told in _quota_headers(call).items():
+        if f"X-REMOVE-ACCOUNT-{told.upper()}" in call.headers:
             found[name] = ""
-        elif f"X-ACCOUNT-{name.upper()}" in call.headers:
-            found[name] = call.headers[f"X-ACCOUNT-{name.upper()}"]
+        elif f"X-ACCOUNT-{told.upper()}" in call.headers:
+            found[name] = call.headers[f"X-ACCOUNT-{told.upper()}"]
     return found
+
+
+def _quota_headers(call: Call) -> dict[str, str]:
+    """By the names that quotas are kept with: policies by their index, as they may be called otherwise one day."""
+    names = policies.names_by_index(call.cloud)
+    return {name: name.title() for name in _QUOTAS} | {
+        quotas.of_policy(name, index): f"{name.title()}-Policy-{policy}"
+        for name in _QUOTAS
+        for index, policy in names.items()
+    }
 
 
 def put_account(call: Call) -> Reply:

@@ -82,7 +82,7 @@ def make_current(call: Call, place: Place, container: Row[Any]) -> Row[Any]:
             raise NotFound("The specified version does not exist. ?versions of the container lists those that do.")
         if versioning.is_version(version):
             before = tx.find(StoredObject, container.id, place.name)
-            quotas.demand(quotas.counts_of(tx, container), int(before is None), 0)
+            quotas.demand(tx, quotas.counts_of(tx, container), int(before is None), 0)
             versioning.make_current(tx, container, version, before)
         return version
 

@@ -53,7 +53,7 @@ def put_part(tx: Tx, container: Row[Any], upload: Row[Any], values: dict[str, An
     get_upload(tx, container, upload.name, upload.id)
     before = tx.find(UploadPart, upload.id, values["number"])
     held = values["size"] - (before.size if before is not None else 0)
-    quotas.demand(quotas.counts_of(tx, container), 0, held)
+    quotas.demand(tx, quotas.counts_of(tx, container), 0, held)
     if before is not None:
         tx.delete(UploadPart, upload.id, before.number)
         if before.blob_id is not None:

@@ -43,7 +43,7 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
     before = tx.find(StoredObject, container.id, values["name"])
     stays = before is not None and versioning.keeps(now.settings) and versioning.outlives(now.settings, before)
     replaced = 0 if before is None or stays else held_bytes(before._mapping)
-    quotas.demand(now, int(before is None), held_bytes(values) - replaced)
+    quotas.demand(tx, now, int(before is None), held_bytes(values) - replaced)
     if versioning.keeps(now.settings):
         values["version_us"] = versioning.make_way(tx, container, now.settings, values["name"], before)
     if before is None:
