@@ -22,7 +22,7 @@ from altostratus.drivers.object_store.rados import RadosOptions, librados
 UNPACKED = Path(sys.prefix) / "share/altostratus/ceph"
 POOL = "altostratus"
 # of a user of the cloud, as docs/object-store-ceph.md gives them
-CAPS = {"mon": "allow r", "osd": f"allow rwx pool={POOL}"}
+CAPS = {"mon": "allow r", "osd": f"allow rw pool={POOL}"}
 CONFIG = """\
 [global]
 fsid = {fsid}
@@ -33,7 +33,7 @@ auth cluster required = cephx
 auth service required = cephx
 auth client required = cephx
 auth allow insecure global id reclaim = false
-keyring = {directory}/keyring
+keyring = {directory}/$cluster.$name.keyring,{directory}/keyring
 run dir = {directory}
 admin socket = {directory}/$name.$pid.asok
 log file = {directory}/$name.log
@@ -97,10 +97,13 @@ def _loads(path: Path) -> bool:
 
 
 class Ceph:
-    """`with Ceph(directory) as ceph: ceph.options`. `disks` daemons, each blob in as many copies."""
+    """`with Ceph(directory) as ceph: ceph.options`. `disks` daemons, each blob in as many copies.
 
-    def __init__(self, directory: Path, *, disks: int = 1, disk_bytes: int = 4 << 30) -> None:
-        self.directory, self.disks = directory, disks
+    `prepared`: with the user and the pool of a cloud.
+    """
+
+    def __init__(self, directory: Path, *, disks: int = 1, disk_bytes: int = 4 << 30, prepared: bool = True) -> None:
+        self.directory, self.disks, self.prepared = directory, disks, prepared
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._admin: ctypes.c_void_p | None = None
         directory.mkdir(parents=True, exist_ok=True)
@@ -135,7 +138,8 @@ class Ceph:
                 self._make_disk(number)
                 self.start(f"osd.{number}")
             self.wait_until_up()
-            self.make_pool(POOL)
+            if self.prepared:
+                self.make_pool(POOL)
         except BaseException:
             self.stop()
             raise
@@ -194,6 +198,17 @@ class Ceph:
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def environment(self) -> dict[str, str]:
+        """For a person who types `ceph` and `rados`."""
+        tools, tree = self.directory / "bin", UNPACKED / "usr"
+        tools.mkdir(exist_ok=True)
+        if tree.exists():  # the program of Ceph that is written in Python
+            words = f'PYTHONPATH={tree}/lib/python3/dist-packages exec {tree}/bin/ceph "$@"'
+            (tools / "ceph").write_text(f"#!/bin/sh\n{words}\n")
+            (tools / "ceph").chmod(0o755)
+        known = environment()
+        return known | {"CEPH_CONF": str(self.conf), "PATH": f"{tools}:{tree}/bin:{known['PATH']}"}
+
     def _path(self, program: str) -> str:
         found = _program(program)
         assert found is not None, program
@@ -201,7 +216,8 @@ class Ceph:
 
     def _make_keys(self) -> None:
         everything = dict.fromkeys(("mon", "osd", "mgr"), "allow *")
-        users = {"mon.": {"mon": "allow *"}, "client.admin": everything, "client.altostratus": CAPS}
+        users = {"mon.": {"mon": "allow *"}, "client.admin": everything}
+        users |= {"client.altostratus": CAPS} if self.prepared else {}
         users |= {f"osd.{number}": everything | {"mon": "allow profile osd"} for number in range(self.disks)}
         lines = []
         for name, caps in users.items():

@@ -5,7 +5,7 @@ import pytest
 
 from altostratus.testing.object_store_conformance import ObjectStoreConformance
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.system_smoke
 
 
 class TestRados(ObjectStoreConformance):
