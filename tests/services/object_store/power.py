@@ -21,6 +21,7 @@ from .counts import demand_sound
 
 EVERYWHERE = bool(os.environ.get("ALTO_ALL_CUTS"))
 DICE = random.Random(7)
+_MOST_STORIES = 20
 NEVER, ALWAYS, PERHAPS = (lambda: False), (lambda: True), (lambda: DICE.random() < 0.5)
 # what was not flushed, names and bytes: lost; kept (the process was killed only); names only; bytes only; by chance
 LUCK = [(NEVER, NEVER), (ALWAYS, ALWAYS), (ALWAYS, NEVER), (NEVER, ALWAYS), (PERHAPS, PERHAPS)]
@@ -80,7 +81,10 @@ class Place:
 
 
 class Story:
-    """What a client does: its `run` takes steps, its `find(thing)` tells what is there; None: nothing."""
+    """What a client does: its `run` takes steps, its `find(thing)` tells what is there; None: nothing.
+
+    `clear` takes away what it has made, for the files of many stories make a slow disk.
+    """
 
     def __init__(self):
         self.may_be = {}
@@ -119,9 +123,10 @@ def cut_everywhere(place, make_story, most=10):
         chosen = range(1, points + 1, max(1, points // most))
         cuts = [(at, LUCK[number % len(LUCK)]) for number, at in enumerate(chosen)]
     for number, (at, luck) in enumerate(cuts, 1):
-        story = make_story(number)
-        stories.append(story)
-        place.live(story, at, luck)
-        place.demand_kept(story)
+        stories.append(make_story(number))
+        place.live(stories[-1], at, luck)
+        place.demand_kept(stories[-1])
+        if len(stories) > _MOST_STORIES:
+            stories.pop(0).clear()
     for story in stories:
         story.demand_kept()

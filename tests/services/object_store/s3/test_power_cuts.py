@@ -65,6 +65,11 @@ class Parts(Story):
         delete = f"<Delete><Object><Key>{self.key[1:]}</Key></Object><Object><Key>none</Key></Object></Delete>"
         self.step(lambda: self.client.need("POST", "?delete", delete.encode()), object=None)
 
+    def clear(self):
+        self.client("DELETE", self.key)
+        for name in self.uploads:
+            self.client("DELETE", self.at(name))
+
     def at(self, name):
         return f"{self.key}?uploadId={self.uploads[name]}"
 
