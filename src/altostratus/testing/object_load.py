@@ -32,14 +32,14 @@ _LOST: tuple[type[Exception], ...] = (OSError, http.client.HTTPException)
 
 
 class Task(msgspec.Struct):
-    """What a client is told at its standard input. It works until there is a file `until`."""
+    """What a client is told at its standard input. It works while there is a file `as_long_as`."""
 
     url: str
     token: str
     account: str
     pair: tuple[str, str]
     seed: int
-    until: str
+    as_long_as: str
 
 
 class Memory(msgspec.Struct):
@@ -102,7 +102,7 @@ class Client:
 
     def run(self) -> Memory:
         acts = [self.put, self.delete, self.look, self.large_object, self.parts]
-        while not os.path.exists(self.task.until) and not self.memory.wrong:
+        while os.path.exists(self.task.as_long_as) and not self.memory.wrong:
             (act,) = self.dice.choices(acts, (10, 4, 6, 2, 0.3))
             if not act():
                 time.sleep(0.1)  # the cloud is away

@@ -44,7 +44,10 @@ def make_disks(cloud: PrivateCloud) -> list[Path]:
 
 
 class Trial:
-    """`begin`, then harm, then `end`, then `check`. Sentences about what is wrong gather in `wrong`."""
+    """`begin`, then harm, then `end`, then `check`. Sentences about what is wrong gather in `wrong`.
+
+    Clients end with the cloud's directory, too.
+    """
 
     def __init__(self, cloud: PrivateCloud, disks: list[Path], *, seed: int = 1) -> None:
         self.cloud, self.disks, self.dice = cloud, disks, random.Random(seed)
@@ -52,7 +55,7 @@ class Trial:
         self.wrong: list[str] = []
         self.kills = self.wipes = self.strays = 0
         self._clients: list[subprocess.Popen[bytes]] = []
-        self._until = cloud.state / "clients-end"
+        self._working = cloud.state / "clients-work"
         user_id = cloud.call("GET", "/identity/v3/users?name=admin")["users"][0]["id"]
         project_id = cloud.call("GET", "/identity/v3/projects?name=admin")["projects"][0]["id"]
         self.account = f"AUTH_{project_id}"
@@ -63,8 +66,9 @@ class Trial:
         self._need("PUT")
 
     def begin(self, clients: int) -> None:
+        self._working.touch()
         for seed in range(clients):
-            task = Task(self.cloud.url, self.cloud.token, self.account, self.pair, seed, str(self._until))
+            task = Task(self.cloud.url, self.cloud.token, self.account, self.pair, seed, str(self._working))
             argv = [sys.executable, "-m", "altostratus.testing.object_load", str(self._file(seed))]
             client = subprocess.Popen(argv, stdin=subprocess.PIPE)
             self._clients.append(client)
@@ -74,7 +78,7 @@ class Trial:
 
     def end(self) -> None:
         """Wait for the clients and for what they remember."""
-        self._until.touch()
+        self._working.unlink()
         for seed, client in enumerate(self._clients):
             if client.wait():
                 self.wrong.append(f"client {seed} ended with status {client.returncode}")
@@ -87,14 +91,14 @@ class Trial:
 
     def kill(self) -> None:
         """SIGKILL for the control process; returns when another one answers."""
-        before = self.cloud.processes()["control"]
+        before = self._control()
         environment = Path(f"/proc/{before}/environ").read_bytes().split(b"\0")
         if f"ALTO_STATE={self.cloud.state}".encode() not in environment:
             raise RuntimeError(f"process {before} is not of this cloud")
         os.kill(before, signal.SIGKILL)
         self.kills += 1
         deadline = time.monotonic() + _PEACE_S
-        while self.cloud.processes()["control"] == before or self.swift("HEAD")[0] not in (200, 204):
+        while self._control() in (0, before) or self.swift("HEAD")[0] not in (200, 204):
             if time.monotonic() > deadline:
                 raise RuntimeError("the control process does not come back")
             time.sleep(0.05)
@@ -108,6 +112,10 @@ class Trial:
         owner = control_identity(CloudOptions())
         os.chown(disk, owner.uid, owner.gid)
         self.wipes += 1
+
+    def _control(self) -> int:
+        """The process; 0 while it writes down its number."""
+        return int(self.cloud.paths.control_pid.read_text() or 0)
 
     def replicate(self) -> None:
         self.cloud.alto("ring", "replicate")
