@@ -31,6 +31,12 @@ class NoRoom(ApiError):
     status = 507
 
 
+class Vanished(ApiError):
+    """The bytes that the row names are not there: it was replaced in this moment, or a disk is away."""
+
+    status = 503
+
+
 def refused(signed_in: bool, account: str) -> ApiError:
     """Who is not known may log in; who is known may not."""
     if signed_in:
@@ -56,4 +62,5 @@ def of_driver(error: ObjectStoreError) -> ApiError:
         return ApiError(f"The object was not stored: {error}", status=499)
     # what is wrong with the disks is for the operator
     _log.error("a request cannot be served: %s", error)
-    return ApiError("The object store cannot do this now. Try again; the reason is told by: alto logs", status=503)
+    kind = Vanished if error.reason == "missing" else ApiError
+    return kind("The object store cannot do this now. Try again; the reason is told by: alto logs", status=503)

@@ -25,7 +25,7 @@ from altostratus.services.object_store.api import (
 )
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.metering import metered
-from altostratus.services.object_store.api.reading import bytes_of
+from altostratus.services.object_store.api.reading import bytes_of, looked_up_again
 from altostratus.services.object_store.api.uploading import put_object
 from altostratus.services.object_store.api.visits import (
     container_for,
@@ -75,7 +75,7 @@ def head_object(call: Call) -> Reply:
 
 def get_object(call: Call) -> Reply:
     """The bytes, all of them or the ranges that are asked for."""
-    return web.of_object(call, _get_plainly)
+    return looked_up_again(lambda call: web.of_object(call, _get_plainly), call)
 
 
 def _get_plainly(call: Call) -> Reply:

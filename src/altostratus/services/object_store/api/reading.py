@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes on their way out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.kernel.resource.call import Call
+from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import store_of
-from altostratus.services.object_store.errors import of_driver
+from altostratus.services.object_store.errors import Vanished, of_driver
 from altostratus.services.object_store.logic.contents import Span, cut
+
+_REPLACED_AT_MOST = 3
+
+
+def looked_up_again(read: Callable[[Call], Reply], call: Call) -> Reply:
+    """What `read(call)` answers. An object that is replaced between its row and its bytes is read anew."""
+    for _ in range(_REPLACED_AT_MOST):
+        try:
+            return read(call)
+        except Vanished:
+            continue
+    return read(call)
 
 
 def bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:

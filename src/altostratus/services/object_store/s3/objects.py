@@ -8,7 +8,7 @@ from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
-from altostratus.services.object_store.api.reading import bytes_of
+from altostratus.services.object_store.api.reading import bytes_of, looked_up_again
 from altostratus.services.object_store.api.visits import one, writes_of
 from altostratus.services.object_store.logic import objects
 from altostratus.services.object_store.logic.contents import Contents
@@ -31,7 +31,7 @@ _INSTEAD = ("content-type", "content-language", "expires", "cache-control", "con
 
 def get_object(call: Call) -> Reply:
     """The bytes, all of them or one range."""
-    return _get(call, with_bytes=True)
+    return looked_up_again(lambda call: _get(call, with_bytes=True), call)
 
 
 def head_object(call: Call) -> Reply:
