@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from altostratus.testing.private_cloud import PrivateCloud
 from conformance.coverage.steps import Asked, Memory, Result, filled, first_line, learn
 
-# "not here" in S3's words; the last one is what a request to another of Amazon's services is told
-_NOT_OFFERED = ("NotImplemented", "MethodNotAllowed", "AuthorizationHeaderMalformed")
+# "not here" in S3's words; the last two are what requests to others of Amazon's services are told
+_NOT_OFFERED = ("NotImplemented", "MethodNotAllowed", "AuthorizationHeaderMalformed", "PreconditionFailed")
 
 
 @cache

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations of S3 that this cloud offers, by the names and arguments of Amazon's client library."""
 
+import json
+
 from conformance.coverage.steps import Asked
 
 _BUCKET = {"Bucket": "{bucket}"}
 _OBJECT = {"Bucket": "{bucket}", "Key": "{key}"}
-_EVERYBODYS = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
 
 BUCKETS = (
     Asked("CreateBucket", _BUCKET),
@@ -14,22 +15,47 @@ BUCKETS = (
     Asked("GetBucketLocation", _BUCKET),
     Asked("PutBucketAcl", {**_BUCKET, "ACL": "public-read"}),
     Asked("GetBucketAcl", _BUCKET),
-    Asked("GetBucketVersioning", _BUCKET),
     Asked("GetBucketLogging", _BUCKET),
     Asked("GetBucketRequestPayment", _BUCKET),
 )
 
-# what nobody has set is told by an error of its own
+_CORS = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
+_TAGS = {"TagSet": [{"Key": "season", "Value": "spring"}]}
+_RULE = {"ID": "forget", "Status": "Enabled", "Expiration": {"Days": 30}}
+_STATEMENT = {
+    "Effect": "Allow",
+    "Principal": "*",
+    "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::pictures/*",
+}
+_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_STATEMENT]})
+SETTINGS = (
+    Asked("PutBucketCors", {**_BUCKET, "CORSConfiguration": _CORS}),
+    Asked("GetBucketCors", _BUCKET),
+    Asked("DeleteBucketCors", _BUCKET),
+    Asked("PutBucketTagging", {**_BUCKET, "Tagging": _TAGS}),
+    Asked("GetBucketTagging", _BUCKET),
+    Asked("DeleteBucketTagging", _BUCKET),
+    Asked("PutBucketPolicy", {**_BUCKET, "Policy": _POLICY}),
+    Asked("GetBucketPolicy", _BUCKET),
+    Asked("GetBucketPolicyStatus", _BUCKET),
+    Asked("DeleteBucketPolicy", _BUCKET),
+    Asked(
+        "PutBucketLifecycleConfiguration",
+        {**_BUCKET, "LifecycleConfiguration": {"Rules": [{**_RULE, "Filter": {"Prefix": "old/"}}]}},
+    ),
+    Asked("GetBucketLifecycleConfiguration", _BUCKET),
+    Asked("PutBucketLifecycle", {**_BUCKET, "LifecycleConfiguration": {"Rules": [{**_RULE, "Prefix": "old/"}]}}),
+    Asked("GetBucketLifecycle", _BUCKET),
+    Asked("DeleteBucketLifecycle", _BUCKET),
+)
+
+# what nobody can set here is told by an error of its own
 UNSET = (
-    Asked("GetBucketCors", _BUCKET, error="NoSuchCORSConfiguration"),
     Asked("GetBucketEncryption", _BUCKET, error="ServerSideEncryptionConfigurationNotFoundError"),
-    Asked("GetBucketLifecycle", _BUCKET, error="NoSuchLifecycleConfiguration"),
-    Asked("GetBucketLifecycleConfiguration", _BUCKET, error="NoSuchLifecycleConfiguration"),
     Asked("GetObjectLockConfiguration", _BUCKET, error="ObjectLockConfigurationNotFoundError"),
-    Asked("GetBucketPolicy", _BUCKET, error="NoSuchBucketPolicy"),
     Asked("GetPublicAccessBlock", _BUCKET, error="NoSuchPublicAccessBlockConfiguration"),
     Asked("GetBucketReplication", _BUCKET, error="ReplicationConfigurationNotFoundError"),
-    Asked("GetBucketTagging", _BUCKET, error="NoSuchTagSet"),
     Asked("GetBucketWebsite", _BUCKET, error="NoSuchWebsiteConfiguration"),
 )
 
@@ -37,14 +63,25 @@ OBJECTS = (
     Asked("PutObject", {**_OBJECT, "Body": b"a picture of hills"}),
     Asked("HeadObject", _OBJECT),
     Asked("GetObject", {**_OBJECT, "Range": "bytes=2-8"}),
+    Asked("GetObjectAttributes", {**_OBJECT, "ObjectAttributes": ["ETag", "ObjectSize"]}),
     Asked("GetObjectAcl", _OBJECT),
-    Asked("PutObjectTagging", {**_OBJECT, "Tagging": {"TagSet": [{"Key": "season", "Value": "spring"}]}}),
+    Asked("PutObjectTagging", {**_OBJECT, "Tagging": _TAGS}),
     Asked("GetObjectTagging", _OBJECT),
     Asked("DeleteObjectTagging", _OBJECT),
     Asked("CopyObject", {**_BUCKET, "Key": "copied", "CopySource": "{bucket}/{key}"}),
     Asked("ListObjects", {**_BUCKET, "Prefix": "hills/", "Delimiter": "/"}),
     Asked("ListObjectsV2", {**_BUCKET, "MaxKeys": 1}),
-    Asked("ListObjectVersions", _BUCKET),
+)
+
+_DRAFTS = {"Bucket": "drafts"}
+VERSIONS = (
+    Asked("CreateBucket", _DRAFTS),
+    Asked("PutBucketVersioning", {**_DRAFTS, "VersioningConfiguration": {"Status": "Enabled"}}),
+    Asked("GetBucketVersioning", _DRAFTS),
+    Asked("PutObject", {**_DRAFTS, "Key": "first", "Body": b"once upon a time"}, "version=VersionId"),
+    Asked("ListObjectVersions", _DRAFTS),
+    Asked("DeleteObject", {**_DRAFTS, "Key": "first", "VersionId": "{version}"}),
+    Asked("DeleteBucket", _DRAFTS),
 )
 
 _UPLOAD = {"Bucket": "{bucket}", "Key": "large", "UploadId": "{upload}"}
@@ -66,4 +103,4 @@ ENDING = (
     Asked("DeleteBucket", _BUCKET),
 )
 
-STEPS = (*BUCKETS, *UNSET, *OBJECTS, *UPLOADS, *ENDING)
+STEPS = (*BUCKETS, *SETTINGS, *UNSET, *OBJECTS, *VERSIONS, *UPLOADS, *ENDING)
