@@ -3,10 +3,10 @@
 
 A request needs a *turn* to be worked on. While it waits for its client, for the next bytes of an upload or for room
 for those of a download, it has none: a thousand slow clients hold up nobody. The server tells nothing about what
-happens below HTTP; the kernel does (`TCP_INFO`), and three things are done there:
+happens below HTTP; the kernel does (`TCP_INFO`), and two things are done with it:
 
-- An upload that nothing came of for `client_timeout_s` is ended, as Swift does (its `client_timeout`).
-- A download that its client takes nothing of for as long is ended by the kernel itself (`TCP_USER_TIMEOUT`).
+- A connection that nothing came or went on for `client_timeout_s` is closed, as Swift does (its `client_timeout`): one
+  that is idle, an upload that stands, a download that its client does not take.
 - A chunked upload must come to its end. The server takes a connection that broke off for the end of the body; so a
   body is whole only if no connection of the client's address is closing just then.
 """
@@ -29,9 +29,9 @@ App = Callable[..., Iterable[bytes]]
 # of `struct tcp_info`: state; milliseconds since data was sent, and since some came (linux/tcp.h)
 _STATE, _TIMES, _INFO_BYTES = struct.Struct("B"), struct.Struct("44xI4xI"), 104
 _ESTABLISHED, _LISTENING = 1, 10
-_LOOK_EVERY_S = 5.0
-# connections that others close are gone within this time
-_CLOSING_S = 0.05
+_LOOK_EVERY_S = 10.0
+# a connection that its client closed is gone within this time, if no request is worked on for it
+_CLOSING_LOOKS, _CLOSING_PAUSE_S = 20, 0.05
 
 
 class _Connection(NamedTuple):
@@ -52,11 +52,11 @@ class Clients:
         self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(options.api_threads):
             self._turns.put(None)
-        # since when (monotonic) each thread is at work, or waits for its client
+        # since when (monotonic) clients wait for each thread
         self._working: dict[int, float] = {}
-        self._waiting: dict[int, float] = {}
 
     def start(self) -> None:
+        """Look for silent clients from now on."""
         threading.Thread(target=self._look_for_ever, name="silent-clients", daemon=True).start()
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -71,8 +71,8 @@ class Clients:
     # turns
 
     def begin_work(self) -> None:
-        self._turns.get()
         self._working[threading.get_ident()] = time.monotonic()
+        self._turns.get()
 
     def end_work(self) -> None:
         self._working.pop(threading.get_ident(), None)
@@ -80,20 +80,17 @@ class Clients:
 
     def wait_for_client(self, read: Callable[[int], bytes], size: int) -> bytes:
         """`read(size)` without a turn."""
-        me = threading.get_ident()
         self.end_work()
-        self._waiting[me] = time.monotonic()
         try:
             return read(size)
         finally:
-            self._waiting.pop(me, None)
             self.begin_work()
 
     # connections
 
     def _look_for_ever(self) -> None:
         while True:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(min(_LOOK_EVERY_S, self._timeout_s / 4))
             try:
                 self.set_timeouts()
                 self.end_silent()
@@ -109,11 +106,11 @@ class Clients:
                 one.handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def end_silent(self) -> int:
-        """Close connections whose clients owe us bytes; how many. Which of them are still being worked for, nobody
-        can tell: while a request takes so long, none is closed."""
+        """Close connections that nothing came or went on for so long; how many.
+
+        Which of them a request is being worked on for nobody can tell: while one takes so long, none is closed.
+        """
         long_ago = time.monotonic() - self._timeout_s
-        if not any(since < long_ago for since in list(self._waiting.values())):
-            return 0
         if any(since < long_ago for since in list(self._working.values())):
             return 0
         ended = 0
@@ -126,17 +123,25 @@ class Clients:
         return ended
 
     def is_leaving(self, peer: str) -> bool:
-        """Is any connection of this address closing, and does it stay so?"""
-        for pause_s in (0.0, _CLOSING_S):
-            time.sleep(pause_s)
-            if all(one.state in (_ESTABLISHED, _LISTENING) for one in self._connections() if one.peer in (peer, "")):
+        """Is a connection of this address closing, and does it stay so? Those that nobody works for go at once."""
+        closing = self._closing(peer)
+        for _ in range(_CLOSING_LOOKS):
+            if not closing:
                 return False
-        return True
+            time.sleep(_CLOSING_PAUSE_S)
+            closing &= self._closing(peer)
+        return bool(closing)
+
+    def _closing(self, peer: str) -> set[int]:
+        """Inodes of the sockets."""
+        found = (one for one in self._connections() if one.peer == peer and one.state != _ESTABLISHED)
+        return {os.fstat(one.handle.fileno()).st_ino for one in found}
 
     def _connections(self) -> Iterator[_Connection]:
-        """Those of the API's port, and the socket that listens there. A handle is good until the next one is asked for.
+        """Those of the API's port, and the sockets that listen there, which have no peer.
 
-        `peer` is empty for one that has none any longer."""
+        A handle is good until the next one is asked for.
+        """
         for name in os.listdir("/proc/self/fd"):
             with contextlib.suppress(OSError):
                 if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
@@ -167,7 +172,10 @@ class _Body:
         """Raises OSError for a chunked body that does not come to its end."""
         if size < 0:
             return b"".join(iter(lambda: self.read(1 << 16), b""))
-        data = self._clients.wait_for_client(self._body.read, size)
+        return self._clients.wait_for_client(self._read, size)
+
+    def _read(self, size: int) -> bytes:
+        data: bytes = self._body.read(size)
         if len(data) < size and self._peer:
             if self._clients.is_leaving(self._peer):
                 raise ConnectionError("the connection is closing")

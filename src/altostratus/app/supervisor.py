@@ -141,10 +141,10 @@ def _has_been_up(paths: Paths) -> bool:
         return False
 
 
-def make_server(options: CloudOptions) -> MPServer:
+def make_server(options: CloudOptions, target: str = "altostratus.app.control:build") -> MPServer:
     """One life of the HTTP server, whose only worker is the control process."""
     return MPServer(
-        "altostratus.app.control:build",
+        target,
         factory=True,
         address=options.listen,
         port=options.port,
