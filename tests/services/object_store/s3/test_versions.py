@@ -28,7 +28,7 @@ def kept(s3):
 
 
 def put(s3, data, **more):
-    return s3.put_object(**{**KEY, **more}, Body=data)["VersionId"]
+    return s3.put_object(**{**KEY, **more}, Body=data).get("VersionId")
 
 
 def content(s3, version=None, **more):
@@ -145,14 +145,15 @@ def test_what_was_there_before_is_null(s3):
 def test_suspended(kept):
     first = put(kept, b"1")
     switch(kept, "Suspended")
-    assert put(kept, b"22") == put(kept, b"333") == "null"
+    assert put(kept, b"22") is put(kept, b"333") is None
+    assert kept.head_object(**KEY)["VersionId"] == "null"
     assert listed(kept) == [("o", "null", True), ("o", first, False)]
     deleted = kept.delete_object(**KEY)
     assert (deleted["DeleteMarker"], deleted["VersionId"]) == (True, "null")
     assert kept.delete_object(**KEY)["VersionId"] == "null"
     assert listed(kept) == [("o", first, False), ("o", "null", True)]
     assert refused(kept.get_object, **KEY)[0] == "NoSuchKey"
-    assert put(kept, b"4444") == "null"
+    assert put(kept, b"4444") is None
     assert listed(kept) == [("o", "null", True), ("o", first, False)]
     switch(kept, "Enabled")
     second = put(kept, b"5")
@@ -214,6 +215,13 @@ def test_pages_of_versions(kept):
     assert refused(listed, kept, KeyMarker="b", VersionIdMarker="nonsense") == ("InvalidArgument", 400)
 
 
+def test_the_moment_of_a_change_is_the_same_everywhere(kept):
+    first = put(kept, b"1")
+    (item,) = kept.list_object_versions(Bucket="kept")["Versions"]
+    told = kept.list_objects_v2(Bucket="kept")["Contents"][0]["LastModified"]
+    assert item["LastModified"] == told == kept.head_object(**KEY, VersionId=first)["LastModified"]
+
+
 def test_copies_of_versions(kept):
     first = put(kept, b"1", Metadata={"a": "1"})
     put(kept, b"22")
@@ -260,6 +268,16 @@ def test_uploads_in_parts(kept, monkeypatch):
     assert content(kept, made) == b"in parts1"
     kept.delete_object(**KEY, VersionId=made)
     assert listed(kept)[1:] == [("o", first, False)]
+
+
+def test_uploads_in_parts_while_suspended(kept):
+    first = put(kept, b"1")
+    switch(kept, "Suspended")
+    upload = {**KEY, "UploadId": kept.create_multipart_upload(**KEY)["UploadId"]}
+    part = {"PartNumber": 1, "ETag": kept.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]}
+    assert "VersionId" not in kept.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
+    assert listed(kept) == [("o", "null", True), ("o", first, False)]
+    assert content(kept, "null") == b"part"
 
 
 def test_requests_that_take_no_version(kept):

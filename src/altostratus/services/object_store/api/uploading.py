@@ -72,7 +72,7 @@ def store(
 def commit(
     call: Call, container: Row[Any], values: dict[str, Any], demand: Callable[[Tx], None] = lambda _tx: None
 ) -> str | None:
-    """The version's id, where there are versions. `demand(tx)` raises if the object may not be written now."""
+    """The version's id, if it has one. `demand(tx)` raises if the object may not be written now."""
 
     def write(tx: Tx) -> str | None:
         demand(tx)

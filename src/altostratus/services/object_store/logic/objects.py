@@ -36,7 +36,7 @@ def find(tx: Tx, container_id: str, name: str) -> Row[Any] | None:
 def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
     """Write the row of a new or replaced object. Raises NotFound (container), TooLarge (quota).
 
-    Returns the version's id, or None in a container that never kept any.
+    Returns the version's id, or None for an object that has none (`null`).
     """
     now = quotas.counts_of(tx, container)
     values = {**_UNSAID, **values}
@@ -55,7 +55,7 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
         elif not stays:
             waste(tx, before)
         _replace(tx, container, before, values)
-    return versioning.shown(values["version_us"]) if versioning.keeps(now.settings) else None
+    return None if values["version_us"] is None else versioning.shown(values["version_us"])
 
 
 def delete(tx: Tx, container: Row[Any], name: str, *, leaves_null: bool = False) -> Deleted:

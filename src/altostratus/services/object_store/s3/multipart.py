@@ -139,7 +139,7 @@ def complete_upload(call: Call) -> Reply:
     return Reply(
         200,
         document("CompleteMultipartUploadResult", [*body, *checksum_members(_checksums_in(values))]),
-        headers={**versions.told(container, row), **lifecycle.told_expiry(container, row)},
+        headers={**versions.told_new(row), **lifecycle.told_expiry(container, row)},
     )
 
 

@@ -22,7 +22,8 @@ def owner(account: str) -> Member:
 
 
 def iso_z(moment_us: int) -> str:
-    return datetime.fromtimestamp(moment_us // 1000 / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    """Whole seconds, rounded up as in `Last-Modified`: clients compare the two."""
+    return datetime.fromtimestamp(-(-moment_us // 1_000_000), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def number_of(call: Call, name: str, most: int, *, least: int = 0) -> int:

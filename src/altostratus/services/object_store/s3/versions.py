@@ -97,6 +97,11 @@ def told(container: Row[Any], row: Row[Any]) -> dict[str, str]:
     return {VERSION_ID: versioning.id_of(row)} if versioning.keeps(container.settings) else {}
 
 
+def told_new(row: Row[Any]) -> dict[str, str]:
+    """The same of an object that was made just now: S3 does not call it `null`."""
+    return {} if row.version_us is None else {VERSION_ID: versioning.id_of(row)}
+
+
 def told_deleted(deleted: objects.Deleted) -> dict[str, str]:
     shown = {} if deleted.version_id is None else {VERSION_ID: deleted.version_id}
     return {**shown, MARKER: "true"} if deleted.was_marker else shown
