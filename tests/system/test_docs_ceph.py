@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from altostratus.testing.private_ceph import PrivateCeph, load_library, why_not
 from altostratus.testing.private_cloud import PrivateCloud
-from tests.drivers.object_store.rados.ceph import Ceph, load_library, why_not
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 PAGE = Path(__file__).parents[2] / "docs/object-store-ceph.md"
@@ -26,7 +26,7 @@ def test_the_page_works_as_typed(tmp_path: Path) -> None:
     assert settings.startswith("ETC=") and "alto up" in tell
     load_library()
     # the control process has an id of its own, which may not look into tmp_path
-    with TemporaryDirectory() as place, Ceph(Path(place), prepared=False) as ceph:
+    with TemporaryDirectory() as place, PrivateCeph(Path(place), prepared=False) as ceph:
         shell(f"umask 022\nETC={place}\n{give}chmod 755 {place}\nchmod 644 {place}/*keyring", ceph.environment())
         cloud = PrivateCloud(config=CONFIG.format(conf=ceph.conf))
         cloud.environment |= ceph.environment()

@@ -6,8 +6,7 @@ import pytest
 
 from altostratus.drivers.object_store.rados import Connection, RadosStore
 from altostratus.kernel import ids
-
-from .ceph import Ceph, load_library, why_not
+from altostratus.testing.private_ceph import PrivateCeph, load_library, why_not
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +15,7 @@ def ceph(tmp_path_factory):
     if reason:
         pytest.skip(reason)
     load_library()
-    with Ceph(tmp_path_factory.mktemp("ceph")) as running:
+    with PrivateCeph(tmp_path_factory.mktemp("ceph")) as running:
         yield running
 
 

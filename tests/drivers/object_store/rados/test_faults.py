@@ -15,8 +15,7 @@ import pytest
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.rados import Connection, RadosStore, layout
 from altostratus.kernel import ids
-
-from .ceph import environment
+from altostratus.testing.private_ceph import environment
 
 pytestmark = pytest.mark.system
 WRITER = Path(__file__).with_name("killed_writer.py")

@@ -96,8 +96,8 @@ def _loads(path: Path) -> bool:
     return True
 
 
-class Ceph:
-    """`with Ceph(directory) as ceph: ceph.options`. `disks` daemons, each blob in as many copies.
+class PrivateCeph:
+    """`with PrivateCeph(directory) as ceph: ceph.options`. `disks` daemons, each blob in as many copies.
 
     `prepared`: with the user and the pool of a cloud.
     """
