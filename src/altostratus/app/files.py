@@ -3,10 +3,12 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.app.privileges import can_change_ids, control_identity
+from altostratus.drivers.object_store.whole_file import sync_directory
 from altostratus.kernel import ids
 from altostratus.kernel.config import load
 
@@ -44,6 +46,9 @@ def prepare_directories(paths: Paths, options: CloudOptions) -> None:
     if can_change_ids():
         for path in control:
             _give(path, owner.uid, owner.gid)
+    with suppress(PermissionError):  # of the directory above
+        sync_directory(str(paths.state))
+        sync_directory(str(paths.state.parent))
 
 
 def _give(folder: Path, uid: int, gid: int) -> None:

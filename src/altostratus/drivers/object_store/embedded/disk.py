@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from altostratus.drivers.object_store.whole_file import sync_directory
 from altostratus.kernel import ids
 
 from . import marks
@@ -56,8 +57,8 @@ class Disk:
             for directory in (self._objects, self._pending, self._copying, self._quarantine):
                 _ensure_directory(directory)
             there = self.partitions()
-            _sync_directory(self._objects)
-            _sync_directory(str(self.path))
+            sync_directory(self._objects)
+            sync_directory(str(self.path))
             self._known = set(there)
             self._ready = True
 
@@ -128,7 +129,7 @@ class Disk:
     def quarantine(self, blob_id: str, partition: int) -> None:
         _ensure_directory(self._quarantine)
         os.replace(self._file(blob_id, partition), f"{self._quarantine}/{blob_id}")
-        _sync_directory(self._quarantine)
+        sync_directory(self._quarantine)
 
     def quarantined(self) -> list[str]:
         return _names(self._quarantine)
@@ -177,7 +178,7 @@ class Disk:
         except FileNotFoundError:
             self._known.discard(partition)
             os.link(draft, f"{self._partition_directory(partition)}/{blob_id}")
-        _sync_directory(directory)
+        sync_directory(directory)
 
     def _file(self, blob_id: str, partition: int) -> str:
         return f"{self._objects}/{partition:05x}/{blob_id}"
@@ -187,7 +188,7 @@ class Disk:
         directory = f"{self._objects}/{partition:05x}"
         if partition not in self._known:
             _ensure_directory(directory)
-            _sync_directory(self._objects)
+            sync_directory(self._objects)
             self._known.add(partition)
         return directory
 
@@ -226,11 +227,3 @@ def _ensure_directory(path: str | Path) -> None:
     except FileExistsError:
         if not os.path.isdir(path):
             raise
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -130,6 +130,7 @@ class EmbeddedStore:
         with whole_file.locked(self._ring_file):
             if not os.path.exists(self._ring_file):
                 whole_file.replace(self._ring_file, rings.dump(made))
+        whole_file.sync_directory(os.path.dirname(self._directory))
 
     def _keep_former(self) -> None:
         draft = f"{self._former_file}.new"
