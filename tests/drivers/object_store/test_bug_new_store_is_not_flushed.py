@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory of a new store was not flushed in the one above it: a power cut took it away with all that was in it."""
+"""The directory of a new store was not flushed in the one above it: a power cut took it away with all that was in."""
 
 import io
 
