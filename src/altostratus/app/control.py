@@ -23,9 +23,11 @@ from altostratus.app.privileges import control_identity, drop_privileges
 from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
+from altostratus.contracts.object_peer import ObjectPeer
 from altostratus.contracts.object_store import ObjectStore, ObjectStoreError, StoragePolicies
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
+from altostratus.drivers.object_store.http_peer import HttpPeer
 from altostratus.drivers.object_store.rados import RadosOptions
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
@@ -101,6 +103,7 @@ def add_parts(cloud: Cloud, paths: Paths) -> None:
     stores = create_object_stores(cloud[CloudOptions], cloud[RadosOptions], paths)
     cloud.add_part(ObjectStore, stores)  # type: ignore[type-abstract]
     cloud.add_part(StoragePolicies, stores)  # type: ignore[type-abstract]
+    cloud.add_part(ObjectPeer, HttpPeer())  # type: ignore[type-abstract]
     cloud.authenticator = identity.TokenAuthenticator(cloud, paths.fernet_keys)
 
 

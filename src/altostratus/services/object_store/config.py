@@ -3,6 +3,8 @@
 
 from typing import Annotated
 
+from msgspec import Struct
+
 from altostratus.kernel.config import Meta, Section
 
 # (objects of the container, requests a second)
@@ -37,3 +39,23 @@ class RateLimitOptions(Section, frozen=True, kw_only=True, name="object_ratelimi
         float, Meta(description="a request waits that long at most, in a thread; then it is refused", ge=0, le=10)
     ] = 1.0
     rate_buffer_seconds: Annotated[float, Meta(description="pause that a client may catch up on", ge=0, le=60)] = 5.0
+
+
+class Realm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Clouds that trust each other. `key2` is good for what comes in as well, while a key is changed."""
+
+    key: str
+    key2: str = ""
+    clusters: dict[str, str]
+
+
+class ContainerSyncOptions(Section, frozen=True, kw_only=True, name="container_sync"):
+    """Where containers may be copied to; nowhere unless realms are given.
+
+    [container_sync.realms.REALM]
+    key = "shared by its clouds"
+    clusters = { ONE = "https://one.example/object-store/v1/", TWO = "https://two.example/v1/" }
+    """
+
+    realms: Annotated[dict[str, Realm], Meta(description="clouds that trust each other, by name")] = {}
+    current: Annotated[str, Meta(description="this cloud's own place, //REALM/CLUSTER, for /info")] = ""

@@ -13,7 +13,7 @@ from altostratus.kernel.db import Tx
 from altostratus.kernel.errors import ApiError, BadRequest, NotFound, TooLarge
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import versions
+from altostratus.services.object_store.api import peers, versions
 from altostratus.services.object_store.api.listings import format_of
 from altostratus.services.object_store.api.pace import pace_account
 from altostratus.services.object_store.api.visits import (
@@ -151,7 +151,13 @@ def _removal_of_object(call: Call, place: Place) -> Removal:
     container = container_for(call, place, "delete")
     if place.version:
         return versions.removal(container, place)
-    return lambda tx: objects.delete(tx, container, place.name)
+    demand = peers.newer_only(call, container, place.name)
+
+    def remove(tx: Tx) -> objects.Deleted:
+        demand(tx)
+        return objects.delete(tx, container, place.name, moment_us=peers.moment_us(call))
+
+    return remove
 
 
 def _removal_of_container(call: Call, place: Place) -> Removal:

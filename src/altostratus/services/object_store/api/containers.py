@@ -11,7 +11,17 @@ from altostratus.kernel.errors import BadRequest
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, form_parts, forms, policies, symlinks, versions, web
+from altostratus.services.object_store.api import (
+    bulk,
+    cors,
+    form_parts,
+    forms,
+    peers,
+    policies,
+    symlinks,
+    versions,
+    web,
+)
 from altostratus.services.object_store.api.listings import format_of, listing_reply, wanted_of
 from altostratus.services.object_store.api.metering import metered
 from altostratus.services.object_store.api.objects import get_object, head_object
@@ -26,7 +36,7 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas
+from altostratus.services.object_store.logic import access, containers, listing, metadata, quotas, syncing
 from altostratus.services.object_store.logic.access import READ_ACL, WRITE_ACL
 from altostratus.services.object_store.logic.temp_urls import KEY_NAMES
 from altostratus.services.object_store.logic.times import http_date, iso, stamp
@@ -34,13 +44,15 @@ from altostratus.services.object_store.logic.versions import HISTORY, STACK
 from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
+_OWNERS = (READ_ACL, WRITE_ACL, syncing.TO, syncing.KEY)
+
 
 def _container_headers(call: Call, row: Row[Any]) -> dict[str, str]:
     """Keys, and who may do what, are for the owner's eyes."""
     meta, settings = row.meta, row.settings
     if not access.is_owner(visitor_of(call), row.account):
         meta = {name: value for name, value in meta.items() if name not in KEY_NAMES}
-        settings = {name: value for name, value in settings.items() if name not in (READ_ACL, WRITE_ACL)}
+        settings = {name: value for name, value in settings.items() if name not in _OWNERS}
     return {
         "X-Container-Object-Count": str(row.object_count),
         "X-Container-Bytes-Used": str(row.bytes_used),
@@ -64,6 +76,7 @@ def _settings_of(call: Call, before: dict[str, Any]) -> dict[str, Any]:
             settings[name] = ""
     _set_versions(call, settings)
     versions.set_kept(call, settings)
+    peers.set_peer(call, settings)
     return {name: value for name, value in settings.items() if value != ""}
 
 

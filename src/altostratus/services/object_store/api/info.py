@@ -4,9 +4,9 @@
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
-from altostratus.services.object_store.api import bulk, cors, forms, manifests, policies, symlinks
+from altostratus.services.object_store.api import bulk, cors, forms, manifests, peers, policies, symlinks
 from altostratus.services.object_store.api.visits import finished
-from altostratus.services.object_store.config import ObjectStoreOptions, RateLimitOptions
+from altostratus.services.object_store.config import ContainerSyncOptions, ObjectStoreOptions, RateLimitOptions
 from altostratus.services.object_store.logic.temp_urls import DIGESTS
 from altostratus.services.object_store.logic.versions import HISTORY, STACK
 
@@ -67,6 +67,8 @@ def show_info(call: Call) -> Reply:
         "container_ratelimits": rates.container_ratelimits,
         "container_listing_ratelimits": rates.container_listing_ratelimits,
     }
+    if call.cloud[ContainerSyncOptions].realms:
+        capabilities["container_sync"] = peers.info(call.cloud)
     return finished(Reply(200, capabilities, content_type="application/json; charset=UTF-8"))
 
 

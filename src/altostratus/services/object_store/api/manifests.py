@@ -23,6 +23,13 @@ class _Segment(msgspec.Struct, forbid_unknown_fields=True):
     range: str | None = None
 
 
+class _Shown(msgspec.Struct):
+    name: str
+    bytes: int
+    hash: str
+    range: str | None = None
+
+
 _decode = msgspec.json.Decoder(list[_Segment]).decode
 
 
@@ -41,7 +48,7 @@ def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
         raise BadRequest("Manifest must contain at least one segment.")
     if len(given) > MOST_SEGMENTS:
         raise TooLarge(f"Number of segments must be <= {MOST_SEGMENTS}.")
-    names = [_named(segment) for segment in given]
+    names = [_named(segment.path) for segment in given]
     with call.cloud.db.read() as tx:
         found = find_many(tx, account, names, guard_for(call, account))
     errors: list[str] = []
@@ -54,6 +61,17 @@ def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
     if errors:
         raise BadRequest("Errors:\n" + "\n".join(errors))
     return segments
+
+
+def read_shown(call: Call) -> list[dict[str, Any]]:
+    """A list in the form of `shown`, as container sync sends it; nothing is looked up. Raises BadRequest."""
+    try:
+        given = msgspec.json.decode(call.stream.read(MOST_BYTES), type=list[_Shown])
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"Manifest must be valid JSON: {error}.") from None
+    if len(given) > MOST_SEGMENTS:
+        raise TooLarge(f"Number of segments must be <= {MOST_SEGMENTS}.")
+    return [_as_stored(segment) for segment in given]
 
 
 def length_of(segment: dict[str, Any]) -> int:
@@ -79,10 +97,18 @@ def shown(segments: list[dict[str, Any]], found: dict[tuple[str, str], Row[Any]]
     return items
 
 
-def _named(segment: _Segment) -> tuple[str, str]:
-    container, slash, name = segment.path.lstrip("/").partition("/")
+def _as_stored(segment: _Shown) -> dict[str, Any]:
+    container, name = _named(segment.name)
+    stored: dict[str, Any] = {"container": container, "name": name, "etag": segment.hash, "size": segment.bytes}
+    if segment.range is not None:
+        stored["range"] = list(_range(segment.range, segment.bytes))
+    return stored
+
+
+def _named(path: str) -> tuple[str, str]:
+    container, slash, name = path.lstrip("/").partition("/")
     if not (container and slash and name):
-        raise BadRequest(f"Invalid path {segment.path!r} in the manifest: it must be /container/object.")
+        raise BadRequest(f"Invalid path {path!r} in the manifest: it must be /container/object.")
     return container, name
 
 

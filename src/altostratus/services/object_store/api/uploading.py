@@ -10,7 +10,7 @@ from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import BadRequest, PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import bulk, manifests, receiving, symlinks, temp_urls, versions
+from altostratus.services.object_store.api import bulk, manifests, peers, receiving, symlinks, temp_urls, versions
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.policies import default_policy
 from altostratus.services.object_store.api.reading import bytes_of
@@ -43,6 +43,8 @@ def put_object(call: Call) -> Reply:
         return _copy(call, place, container)
     if place.version:
         return _put_version(call, place, container)
+    if "X-STATIC-LARGE-OBJECT" in call.headers and peers.moment_us(call) is not None:
+        return _put_manifest_of_peer(call, place, container)
     if one(call, "multipart-manifest") == "put":
         return _put_manifest(call, place, container)
     expected = receiving.expected_size(call)
@@ -61,11 +63,11 @@ def store(
     blob_id, size, md5 = receiving.receive(call, container.policy, stream, expected)
     values = {
         "name": name, "size": size, "etag": md5, "blob_id": blob_id, "segments": None, "modified_us": now_us(),
-        "content_type": receiving.content_type_of(call, name), **described,
+        "content_type": receiving.content_type_of(call, name), **described, **peers.moment_kept(call),
     }  # fmt: skip
     with receiving.given_back(call, blob_id):
         receiving.demand_etag(call, md5)
-        version_id = commit(call, container, values)
+        version_id = commit(call, container, values, peers.newer_only(call, container, name))
     return {**values, "version_id": version_id}
 
 
@@ -147,6 +149,19 @@ def _put_manifest(call: Call, place: Place, container: Row[Any]) -> Reply:
         "content_type": receiving.content_type_of(call, place.name), **described,
     }  # fmt: skip
     return _stored({**values, "version_id": commit(call, container, values)})
+
+
+def _put_manifest_of_peer(call: Call, place: Place, container: Row[Any]) -> Reply:
+    """As the peer has it: its segments may come later."""
+    segments = manifests.read_shown(call)
+    values = {
+        "name": place.name, "size": sum(manifests.length_of(segment) for segment in segments),
+        "etag": static_etag(segments), "blob_id": None, "segments": segments,
+        "content_type": receiving.content_type_of(call, place.name), **receiving.described(call),
+        **peers.moment_kept(call),
+    }  # fmt: skip
+    version_id = commit(call, container, values, peers.newer_only(call, container, place.name))
+    return _stored({**values, "version_id": version_id})
 
 
 # copies

@@ -13,6 +13,7 @@ from altostratus.kernel.errors import BadRequest, PreconditionFailed, Unauthoriz
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.kernel.together import WritesTogether
+from altostratus.services.object_store.api import peers
 from altostratus.services.object_store.api.pace import pace_container
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import not_found, refused
@@ -91,6 +92,8 @@ def container_for(call: Call, place: Place, what: What, *, prefix: str = "") -> 
     wish = _wish(call, place, what, prefix)
     if "temp_url_sig" in call.query and what != "list":
         return _container_by_address(call, place, wish)
+    if peers.AUTH in call.headers:
+        return peers.container_of_peer(call)
     visitor = visitor_of(call)
     with call.cloud.db.read() as tx:
         row = containers.find(tx, place.account, place.container)

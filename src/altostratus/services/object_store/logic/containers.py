@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from altostratus.kernel import ids
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
-from altostratus.services.object_store.logic import parts
+from altostratus.services.object_store.logic import parts, syncing
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import (
     Account,
@@ -71,6 +71,7 @@ def put(
     row = find(tx, account, name)
     if row is not None:
         tx.update(Container, row.id, meta=meta, settings=settings, modified_us=now_us())
+        syncing.watch(tx, row.id, row.settings, settings)
         return tx.get(Container, row.id), False
     moment = now_us()
     key = ids.new_hex_id()
@@ -78,6 +79,7 @@ def put(
         Container, id=key, account=account, name=name, created_us=moment, modified_us=moment, meta=meta,
         settings=settings, policy=policy,
     )  # fmt: skip
+    syncing.watch(tx, key, {}, settings)
     row = tx.get(Container, key)
     _count_in_account(tx, row, 0, 0, 1)
     return row, True
@@ -100,6 +102,7 @@ def delete(tx: Tx, row: Row[Any]) -> None:
             )
     size = parts.drop_uploads(tx, row.id)
     tx.delete(Container, row.id)
+    syncing.watch(tx, row.id, row.settings, {})
     tx.delete(LifecyclePass, row.id)
     _count_in_account(tx, row, 0, -size, -1)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, Tx, table_of
-from altostratus.services.object_store.logic import containers, quotas, versioning, versions
+from altostratus.services.object_store.logic import containers, quotas, syncing, versioning, versions
 from altostratus.services.object_store.logic.stored import has_expired, held_bytes, waste
 from altostratus.services.object_store.models import Container, ObjectVersion, StoredObject
 
@@ -55,11 +55,17 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
         elif not stays:
             waste(tx, before)
         _replace(tx, container, before, values)
+    syncing.note(tx, now, values["name"])
     return None if values["version_us"] is None else versioning.shown(values["version_us"])
 
 
-def delete(tx: Tx, container: Row[Any], name: str, *, leaves_null: bool = False) -> Deleted:
-    """As a client wants it. `leaves_null`: a marker, where versions are off; where they are on there is one anyway."""
+def delete(
+    tx: Tx, container: Row[Any], name: str, *, leaves_null: bool = False, moment_us: int | None = None
+) -> Deleted:
+    """As a client wants it. `leaves_null`: a marker, where versions are off; where they are on there is one anyway.
+
+    moment_us   when a peer deleted it, that tells it now
+    """
     now = tx.find(Container, container.id)
     if now is None:
         return Deleted(found=False)
@@ -73,7 +79,7 @@ def delete(tx: Tx, container: Row[Any], name: str, *, leaves_null: bool = False)
             _remove(tx, container, row)
         return Deleted(found, marker, was_marker=True)
     if row is not None and found:
-        _delete_unmarked(tx, now, row)
+        _delete_unmarked(tx, now, row, moment_us)
     return Deleted(found)
 
 
@@ -120,9 +126,11 @@ def update(tx: Tx, container: Row[Any], row: Row[Any], values: dict[str, Any]) -
         tx.update(ObjectVersion, container.id, row.name, row.newest_first, **values)
     else:
         tx.update(StoredObject, container.id, row.name, **values)
+        syncing.note(tx, container, row.name)
 
 
-def _delete_unmarked(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
+def _delete_unmarked(tx: Tx, container: Row[Any], row: Row[Any], moment_us: int | None = None) -> None:
+    syncing.note(tx, container, row.name, moment_us)
     if versions.keeps(container.settings):
         _delete_to_keeper(tx, container, row)
         return

@@ -7,10 +7,12 @@ from email.utils import format_datetime, parsedate_to_datetime
 from altostratus.kernel import clock
 
 _SECOND = 1_000_000
+_STAMPS = 100_000
 
 
 def now_us() -> int:
-    return int(clock.unix() * _SECOND)
+    """In steps of ten, as stamps have five decimals: what is told in one is the same moment elsewhere."""
+    return int(clock.unix() * _STAMPS) * (_SECOND // _STAMPS)
 
 
 def stamp(moment_us: int) -> str:
