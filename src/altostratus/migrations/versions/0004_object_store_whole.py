@@ -35,6 +35,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "policy"),
     )
     op.create_table(
+        "object_sync_changes",
+        sa.Column("container_id", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("changed_us", sa.BigInteger(), nullable=False),
+        sa.Column("due_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("container_id", "name"),
+    )
+    with op.batch_alter_table("object_sync_changes", schema=None) as batch_op:
+        batch_op.create_index("ix_object_sync_changes_due", ["container_id", "due_us"], unique=False)
+
+    op.create_table(
+        "object_syncs",
+        sa.Column("container_id", sa.String(length=255), nullable=False),
+        sa.Column("walked_to", sa.String(length=255), nullable=True),
+        sa.PrimaryKeyConstraint("container_id"),
+    )
+    op.create_table(
         "object_versions",
         sa.Column("container_id", sa.String(length=255), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
