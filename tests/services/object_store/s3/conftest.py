@@ -58,13 +58,13 @@ class S3Cloud(TestCloud):
         made = client.post(path, {"tenant_id": client.project_id}).json["credential"]
         return made["access"], made["secret"]
 
-    def s3(self, pair, **config):
+    def s3(self, pair, base="/object-store/s3", **config):
         """Amazon's client. Without a pair: nobody."""
         access, secret = pair or ("none", "none")
         s3 = {"addressing_style": "path", **config.pop("s3", {})}
         options = {"retries": {"max_attempts": 0}, "signature_version": "s3v4", "s3": s3, **config}
         return boto3.client(
-            "s3", endpoint_url=f"{self.address}/object-store/s3", region_name="us-east-1", aws_access_key_id=access,
+            "s3", endpoint_url=f"{self.address}{base}", region_name="us-east-1", aws_access_key_id=access,
             aws_secret_access_key=secret, config=Config(**options),
         )  # fmt: skip
 

@@ -97,3 +97,13 @@ def test_an_upload_may_ask_for_what_its_bucket_has(s3):
     s3.put_bucket_acl(Bucket="shop", ACL="public-read")
     s3.put_object(**wanted)
     assert refused(s3.put_object, **wanted | {"ACL": "authenticated-read"}) == ("NotImplemented", 501)
+
+
+def test_an_objects_list_is_its_buckets(s3):
+    assert refused(s3.put_object_acl, **KEY, ACL="public-read") == ("NotImplemented", 501)
+    s3.put_object_acl(**KEY, ACL="private")
+    s3.put_bucket_acl(Bucket="shop", ACL="public-read")
+    s3.put_object_acl(**KEY, ACL="public-read")
+    shown = s3.get_object_acl(**KEY)
+    s3.put_object_acl(**KEY, AccessControlPolicy={"Owner": shown["Owner"], "Grants": shown["Grants"]})
+    assert refused(s3.put_object_acl, Bucket="shop", Key="none", ACL="private") == ("NoSuchKey", 404)

@@ -159,3 +159,13 @@ def test_a_body_that_is_not_the_signed_one(s3):
     s3.meta.events.unregister("before-send.s3.PutObject", change)
     assert refused(s3.put_object, Bucket="shop", Key="x", Body=b"x", ContentMD5="x" * 22 + "==")[0] == "BadDigest"
     assert refused(s3.put_object, Bucket="shop", Key="x", Body=b"x", ContentMD5="short")[0] == "InvalidDigest"
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_clients_that_know_no_path_behind_the_host(cloud, pair, s3, version):
+    plain = cloud.s3(pair, base="", signature_version=version)
+    assert [bucket["Name"] for bucket in plain.list_buckets()["Buckets"]] == ["shop"]
+    plain.put_object(Bucket="shop", Key="x y/z+", Body=b"more")
+    assert s3.get_object(Bucket="shop", Key="x y/z+")["Body"].read() == b"more"
+    assert fetch(plain.generate_presigned_url("get_object", {"Bucket": "shop", "Key": "x y/z+"})) == (200, b"more")
+    assert fetch(f"{cloud.address}/shop/x%20y/z%2B")[0] == 404

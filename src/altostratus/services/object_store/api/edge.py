@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before the router: `COPY`, a method that HTTP does not have, and two addresses at the root of the host."""
+"""Before the router: `COPY`, a method that HTTP does not have, and addresses at the root of the host.
+
+Some clients of S3 (restic, MinIO's) take no path behind the host. So whatever is signed as S3 wants it is S3's,
+wherever it is sent; upstream's s3api takes such requests out in the same way.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, unquote
+
+from altostratus.services.object_store.s3 import signatures
 
 _ROOT = "/object-store"
 _AT_HOST_ROOT = ("/info", "/healthcheck", "/crossdomain.xml")
 
 
 class Edge:
-    """`COPY a` with `Destination: b` is `PUT b` with `X-Copy-From: a`; clients ask `/info` of the host itself."""
+    """`COPY a` with `Destination: b` is `PUT b` with `X-Copy-From: a`; clients ask `/info` of the host itself.
+
+    `/bucket/key` with a signature is `/object-store/s3/bucket/key`.
+    """
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
         self._app = app
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = env["PATH_INFO"]
-        if path in _AT_HOST_ROOT:
+        if not path.startswith(_ROOT) and signatures.is_signed(env):
+            env["PATH_INFO"] = signatures.ROOT + path
+        elif path in _AT_HOST_ROOT:
             env["PATH_INFO"] = _ROOT + path
         elif env["REQUEST_METHOD"] == "COPY" and path.startswith(f"{_ROOT}/v1/"):
             _turn_round(env, path)

@@ -19,6 +19,7 @@ from altostratus.services.object_store.s3.bodies import read_xml
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.shapes import owner
 from altostratus.services.object_store.s3.visits import (
+    Visit,
     container_for,
     demand_owner,
     no_such_bucket,
@@ -70,7 +71,22 @@ def lists_asked(headers: Mapping[str, str], project_id: str) -> dict[str, str] |
 
 def demand_as_bucket(call: Call, container: Row[Any]) -> None:
     """Of an upload: objects are as public as their bucket, so only what is so already can be asked for."""
-    lists = lists_asked(call.headers, access.project_of(container.account) or "") or {}
+    _demand_within(container, lists_asked(call.headers, access.project_of(container.account) or "") or {})
+
+
+def put_object_acl(call: Call) -> Reply:
+    """What the bucket's list says anyway."""
+    visit = visit_of(call)
+    demand_owner(visit)
+    row = container_for(call, visit, "read")
+    with call.cloud.db.read() as tx:
+        if objects.find(tx, row.id, visit.key) is None:
+            raise no_such_key(visit.key)
+    _demand_within(row, _lists_in(call, visit))
+    return Reply(200)
+
+
+def _demand_within(container: Row[Any], lists: Mapping[str, str]) -> None:
     for name, text in lists.items():
         if text and not set(text.split(",")) <= set(container.settings.get(name, "").split(",")):
             raise S3Error(
@@ -86,16 +102,22 @@ def with_lists(settings: Mapping[str, Any], lists: Mapping[str, str]) -> dict[st
 def put_acl(call: Call) -> Reply:
     visit = visit_of(call)
     demand_owner(visit)
-    project_id = access.project_of(visit.account) or ""
-    lists = lists_asked(call.headers, project_id)
-    if lists is None:
-        lists = _as_lists(_granted(read_xml(call, visit.signed, "AccessControlPolicy")), project_id)
+    lists = _lists_in(call, visit)
     with call.cloud.db.write() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
         if row is None:
             raise no_such_bucket(visit.bucket)
         containers.put(tx, visit.account, visit.bucket, row.meta, with_lists(row.settings, lists))
     return Reply(200)
+
+
+def _lists_in(call: Call, visit: Visit) -> dict[str, str]:
+    """Of the request's headers, or else its body."""
+    project_id = access.project_of(visit.account) or ""
+    lists = lists_asked(call.headers, project_id)
+    if lists is None:
+        lists = _as_lists(_granted(read_xml(call, visit.signed, "AccessControlPolicy")), project_id)
+    return lists
 
 
 def show_acl(call: Call) -> Reply:

@@ -62,7 +62,7 @@ _SHOW_OBJECT = {
     "attributes": parts.show_attributes,
     "partNumber": objects.get_object,
 }
-_PUT_OBJECT = {"tagging": objects.put_tags, "uploadId": multipart.put_part}
+_PUT_OBJECT = {"acl": acls.put_object_acl, "tagging": objects.put_tags, "uploadId": multipart.put_part}
 _POST_OBJECT = {"uploads": multipart.create_upload, "uploadId": multipart.complete_upload}
 _DELETE_OBJECT = {"tagging": objects.delete_tags, "uploadId": multipart.abort_upload}
 

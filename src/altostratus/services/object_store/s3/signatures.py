@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from altostratus.kernel import clock
@@ -66,6 +66,14 @@ def signed_by(call: Call) -> Signed | None:
     if "AWSAccessKeyId" in call.query:
         return _by_address_2(call)
     return None
+
+
+def is_signed(env: Mapping[str, Any]) -> bool:
+    """Does a request (of WSGI) say that it is signed as S3 wants it? Whether it is right is found out later."""
+    if env.get("HTTP_AUTHORIZATION", "").startswith((f"{V4} ", "AWS ")):
+        return True
+    query = env.get("QUERY_STRING", "")
+    return f"X-Amz-Algorithm={V4}" in query or ("AWSAccessKeyId=" in query and "Signature=" in query)
 
 
 def stated_access_key(call: Call) -> str:
@@ -221,7 +229,8 @@ def access_key_of(call: Call, access: str) -> AccessKey:
 
 
 def _addresses(call: Call) -> Iterator[tuple[str, str]]:
-    """(host, path) as clients may have signed them: they differ in where they take the place of the API for the host's.
+    """(host, path) as clients may have signed them: they differ in where they take the place of the API for the host's,
+    and some know nothing of it.
 
     A bucket's path may end in a slash, which the router has taken away.
     """
@@ -229,6 +238,7 @@ def _addresses(call: Call) -> Iterator[tuple[str, str]]:
     for spelling in (path,) if call.asked.slash_counts else (path, f"{path}/"):
         yield host, spelling
         yield host + ROOT, spelling.removeprefix(ROOT) or "/"
+        yield host, spelling.removeprefix(ROOT) or "/"
 
 
 def _tidy(text: str) -> str:
