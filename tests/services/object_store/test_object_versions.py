@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Swift's newer versioning: `X-Versions-Enabled`, `?version-id=`, `?versions`."""
 
+import hmac
+
 import pytest
 
 from altostratus.kernel import clock
@@ -45,7 +47,9 @@ def test_what_is_replaced_stays(kept):
     assert (content(kept), content(kept, first), content(kept, second)) == (b"22", b"1", b"22")
     old = kept("HEAD", f"c/o?version-id={first}").headers
     assert (old["x-object-version-id"], old["x-object-meta-colour"], old["content-length"]) == (first, "red", "1")
-    assert kept("GET", "c/o").headers["x-object-version-id"] == second
+    current = kept("GET", "c/o").headers
+    assert current["x-object-version-id"] == second
+    assert current["content-location"].endswith(f"/c/o?version-id={second}")
     assert kept.names("c") == ["o"]
     head = kept("HEAD", "c").headers
     assert (head["x-versions-enabled"], head["x-container-object-count"], head["x-container-bytes-used"]) == (
@@ -148,7 +152,6 @@ def test_refusals(kept, swift):
     assert kept("GET", "c/o?version-id=nonsense").status == 400
     assert kept("GET", "c/o?version-id=1234567890.12345").status == 404
     assert kept("GET", "c/o?version-id=null").status == 404
-    assert kept("DELETE", "c/o?version-id=null").status == 404
     swift.put("plain")
     swift.put("plain/o", b"1")
     for method in ("GET", "DELETE", "PUT"):
@@ -303,9 +306,50 @@ def test_strangers(kept, stranger, anybody):
     assert stranger("GET", f"c/o?version-id={first}").status == 403
     assert stranger("GET", "c?versions").status == 403
     assert anybody("DELETE", f"c/o?version-id={first}").status == 401
-    kept("POST", "c", X_Container_Read=".r:*")
-    assert content(anybody, first) == b"1"
-    assert anybody("PUT", f"c/o?version-id={first}").status == 401
+
+
+def test_access_lists_open_only_what_is_there_now(kept, stranger, anybody):
+    first = put(kept, b"1")
+    put(kept, b"22")
+    kept("POST", "c", X_Container_Read=".r:*,.rlistings", X_Container_Write="*:*")
+    assert (content(anybody), content(anybody, first)) == (b"22", 401)
+    assert len(listed(anybody)) == 2
+    assert stranger("GET", f"c/o?version-id={first}").status == 403
+    assert stranger("DELETE", f"c/o?version-id={first}").status == 403
+    assert stranger("DELETE", "c/o").status == 204
+    assert content(kept, first) == b"1"
+
+
+def test_a_temporary_address_is_for_the_current_object(kept, swift):
+    first = put(kept, b"1")
+    put(kept, b"22")
+    swift("POST", "", X_Account_Meta_Temp_URL_Key="secret")
+    expires = str(int(clock.unix()) + 60)
+    for method in ("GET", "DELETE"):
+        text = f"{method}\n{expires}\n{swift.base.removeprefix('/object-store')}/c/o"
+        signature = hmac.new(b"secret", text.encode(), "sha256").hexdigest()
+        where = f"{swift.base}/c/o?temp_url_sig={signature}&temp_url_expires={expires}&version-id={first}"
+        answer = swift.cloud.client(None).request(method, where)
+        assert answer.status == (200 if method == "GET" else 204), answer.text
+        assert answer.content == (b"22" if method == "GET" else b"")
+    assert content(kept, first) == b"1"
+
+
+def test_deleting_null_hides_a_current_object_that_has_an_id(kept):
+    """As upstream."""
+    first, second = put(kept, b"1"), put(kept, b"22")
+    assert kept("DELETE", "c/o?version-id=null").status == 204
+    assert content(kept) == 404
+    assert listed(kept) == [("o", second, False), ("o", first, False)]
+    assert kept("DELETE", "c/o?version-id=null").status == 404
+
+
+def test_a_link_is_a_version(kept):
+    kept.put("c/target", b"data")
+    first = put(kept, b"", X_Symlink_Target="c/target")
+    put(kept, b"22")
+    old = kept("GET", f"c/o?version-id={first}")
+    assert (old.content, old.headers["x-object-version-id"]) == (b"data", first)
 
 
 def test_many_at_once_leave_markers_too(kept):

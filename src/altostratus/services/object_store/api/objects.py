@@ -2,6 +2,7 @@
 """Objects: download, metadata, delete."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ from altostratus.services.object_store.api.visits import (
     writes_of,
 )
 from altostratus.services.object_store.errors import not_found
-from altostratus.services.object_store.logic import metadata, objects
+from altostratus.services.object_store.logic import metadata, objects, versioning
 from altostratus.services.object_store.logic.contents import Contents, contents_of, find_many
 from altostratus.services.object_store.logic.times import http_date, now_us, stamp
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
@@ -61,9 +62,11 @@ def _headers_of(row: Row[Any], contents: Contents) -> dict[str, str]:
 def _found(call: Call) -> tuple[Row[Any], Contents]:
     place = place_of(call)
     found = symlinks.resolved(call, place)
-    if found.place != place:
-        call.reply_headers["Content-Location"] = symlinks.path_of(call, found.place)
-    versions.tell(call, found.container, found.row)
+    version_id = versioning.id_of(found.row)
+    where = found.place if version_id == versioning.NULL else replace(found.place, version=version_id)
+    if where != place:
+        call.reply_headers["Content-Location"] = symlinks.path_of(call, where)
+    call.reply_headers |= versions.told(found.row, found.container, place)
     account = found.place.account
     with call.cloud.db.read() as tx:
         return found.row, contents_of(tx, account, found.row, guard_for(call, account))

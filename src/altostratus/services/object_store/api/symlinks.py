@@ -131,7 +131,8 @@ def shown_path(headers: dict[str, Any], account: str) -> str:
 
 
 def path_of(call: Call, place: Place) -> str:
-    return quote(f"{call.service.path}/{place.account}/{place.container}/{place.name}")
+    path = quote(f"{call.service.path}/{place.account}/{place.container}/{place.name}")
+    return f"{path}?version-id={place.version}" if place.version else path
 
 
 def _text(header: str) -> str:

@@ -46,10 +46,11 @@ def find(tx: Tx, container: Row[Any], place: Place) -> Row[Any] | None:
     return row
 
 
-def tell(call: Call, container: Row[Any], row: Row[Any]) -> None:
-    """The id of what is read, where there are versions."""
-    if versioning.keeps(container.settings):
-        call.reply_headers[VERSION_ID] = versioning.id_of(row)
+def told(row: Row[Any], container: Row[Any], place: Place) -> dict[str, str]:
+    """The id of what is read, where there are versions. `place` is what was asked for, perhaps by a link."""
+    if place.version:
+        return {VERSION_ID: place.version}
+    return {VERSION_ID: versioning.id_of(row)} if versioning.keeps(container.settings) else {}
 
 
 def demand_none(place: Place) -> None:
@@ -60,7 +61,15 @@ def demand_none(place: Place) -> None:
 def removal(container: Row[Any], place: Place) -> Callable[[Tx], objects.Deleted]:
     """What deletes one version, for good."""
     _demand_id(container, place)
-    return lambda tx: objects.delete_version(tx, container, place.name, place.version, brings_back=False)
+
+    def remove(tx: Tx) -> objects.Deleted:
+        deleted = objects.delete_version(tx, container, place.name, place.version, brings_back=False)
+        if not deleted.found and place.version == versioning.NULL:
+            # upstream takes it for the current object, which has an id here: only its versions are left
+            return objects.hide(tx, container, place.name)
+        return deleted
+
+    return remove
 
 
 def told_deleted(deleted: objects.Deleted) -> dict[str, str]:

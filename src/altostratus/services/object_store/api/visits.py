@@ -44,7 +44,8 @@ def place_of(call: Call) -> Place:
     """Raises PreconditionFailed, BadRequest or NotFound for names that cannot be."""
     options = call.cloud[ObjectStoreOptions]
     name = call.params.get("object", "")
-    version = one(call, "version-id") if name else ""
+    # an address opens what its path names, as upstream's: a version is no part of what was signed
+    version = one(call, "version-id") if name and "temp_url_sig" not in call.query else ""
     place = Place(call.params["account"], call.params.get("container", ""), name, version)
     if access.project_of(place.account) is None:
         raise not_found("account", place.account)

@@ -105,6 +105,15 @@ def delete_version(tx: Tx, container: Row[Any], name: str, version_id: str, *, b
     return Deleted(True, version_id, versioning.is_marker(row), current_id)
 
 
+def hide(tx: Tx, container: Row[Any], name: str) -> Deleted:
+    """The current object is a version from here on, without a marker."""
+    row = find(tx, container.id, name)
+    if row is None:
+        return Deleted(found=False)
+    _delete_unmarked(tx, container, row)
+    return Deleted(True, versioning.NULL, current_id=versioning.NULL)
+
+
 def expire(tx: Tx, container: Row[Any], row: Row[Any]) -> None:
     """Its time is over; unless it was replaced or deleted meanwhile. A version of it stays."""
     now = tx.find(StoredObject, container.id, row.name)

@@ -19,6 +19,9 @@ def may(visitor: Visitor, account: str, container: Row[Any] | None, what: What, 
     said = "" if container is None else _said(visitor, container, wish)
     if said:
         return said == "allow"
+    if what != "list" and "Version" in wish.action:
+        # lists open what is there now; Swift says so, and for S3 it is the same container
+        return access.may_look(visitor, account) if what == "read" else access.is_owner(visitor, account)
     settings = {} if container is None else container.settings
     if what in ("write", "delete"):
         return access.may_write(visitor, account, settings.get(WRITE_ACL, ""))
