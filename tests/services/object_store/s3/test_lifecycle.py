@@ -68,6 +68,12 @@ def test_rules_come_back_as_they_were_set(s3):
         {"ID": "tag", "Status": "Enabled", "Filter": {"Tag": tags[0]}, "Expiration": {"Days": 1}},
         {"ID": "size", "Status": "Enabled", "Filter": {"ObjectSizeLessThan": 5}, "Expiration": {"Days": 1}},
         {
+            "ID": "ceph",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "a", "Tag": tags[0], "ObjectSizeGreaterThan": 0},
+            "Expiration": {"Days": 1},
+        },
+        {
             "ID": "mark",
             "Status": "Enabled",
             "Filter": {"Prefix": ""},
@@ -99,6 +105,7 @@ def test_a_rule_without_a_name_gets_one(s3):
         ({"ID": "x" * 256, "Expiration": {"Days": 1}}, "InvalidArgument"),
         ({"Status": "enabled", "Expiration": {"Days": 1}}, "MalformedXML"),
         ({"Prefix": "", "Expiration": {"Days": 1}}, "MalformedXML"),
+        ({"Filter": {"Prefix": "a", "And": {"Prefix": "a"}}, "Expiration": {"Days": 1}}, "MalformedXML"),
         ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, "NotImplemented"),
         ({"NoncurrentVersionTransitions": [{"NoncurrentDays": 1, "StorageClass": "GLACIER"}]}, "NotImplemented"),
         ({"NoncurrentVersionExpiration": {"NewerNoncurrentVersions": 2}}, "MalformedXML"),

@@ -133,7 +133,7 @@ def _rule_in(given: Element) -> Rule:
 
 
 def _filter_in(given: Element) -> dict[str, Any]:
-    """The conditions, and how they were written."""
+    """The conditions, and how they were written. Ceph's clients leave out the And around several."""
     chosen, prefix = given.find("Filter"), given.find("Prefix")
     if (chosen is None) == (prefix is None):
         raise _malformed("A rule has a Filter, or else a Prefix of its own.")
@@ -142,8 +142,8 @@ def _filter_in(given: Element) -> dict[str, Any]:
     if chosen is not None:
         _demand_only(chosen, {*_CONDITIONS, "And"})
         several = chosen.find("And")
-        if len(chosen) > 1:
-            raise _malformed("Several conditions of a Filter stand in its And.")
+        if several is not None and len(chosen) > 1:
+            raise _malformed("What a Filter has besides its And stands in it.")
         form, conditions = ("filter", list(chosen)) if several is None else ("and", list(several))
         if several is not None:
             _demand_only(several, _CONDITIONS)
