@@ -115,3 +115,5 @@ class SimulatedConnection(Connection):
 
     def pool(self):
         return self.simulated
+
+    index_pool = pool

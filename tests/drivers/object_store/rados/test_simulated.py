@@ -12,6 +12,7 @@ import pytest
 
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.rados import Connection, RadosOptions, RadosStore, layout, librados
+from altostratus.drivers.object_store.rados.connection import Pools
 from altostratus.drivers.object_store.rados.index import LOT, NAME
 from altostratus.testing.object_store_conformance import ObjectStoreConformance
 from altostratus.testing.power_cut import PowerCut, Tripper
@@ -252,7 +253,7 @@ def test_after_a_failure_requests_are_refused_at_once(monkeypatch):
 
 def test_a_silent_cluster_is_asked_by_one_at_a_time(pool):
     connection = Connection(RadosOptions(timeout_s=1))
-    connection._pool = pool
+    connection._pools = Pools(pool, pool)
     assert connection.pool() is pool
     pool.timed_out_at = pool.answered_at + 2
     store = RadosStore(connection)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to the cluster: made at the first request, and made again when a pool is gone."""
+"""The way to the pools of a cluster: made at the first request, and made again when a pool is gone."""
 
 import ctypes
 import errno
 import threading
 import time
+from typing import NamedTuple
 
 from . import librados
 from .config import RadosOptions
@@ -20,21 +21,28 @@ _TIMEOUTS = ("client_mount_timeout", "rados_mon_op_timeout", "rados_osd_op_timeo
 
 
 class Connection:
-    """`pool()` gives the same pool to all threads."""
+    """The same pools for all threads."""
 
     def __init__(self, options: RadosOptions) -> None:
         self._options = options
         self._lock = threading.Lock()
-        self._pool: Pool | None = None
+        self._pools: Pools | None = None
         self._failed: tuple[float, RadosError] | None = None
         self._next_try, self._trying = 0.0, (0, 0.0)
 
     def pool(self) -> Pool:
-        """Raises RadosError with a sentence that says what to do."""
-        found = self._pool
+        """Of the blobs. Raises RadosError with a sentence that says what to do."""
+        return self._usable().blobs
+
+    def index_pool(self) -> Pool:
+        """It has keys, which an erasure-coded pool has not. Raises RadosError."""
+        return self._usable().pending
+
+    def _usable(self) -> "Pools":
+        found = self._pools
         if found is None or found.gone:
             return self._connected()
-        if found.timed_out_at > found.answered_at + self._options.timeout_s:
+        if any(pool.timed_out_at > pool.answered_at + self._options.timeout_s for pool in found):
             self._demand_turn()
         return found
 
@@ -46,21 +54,32 @@ class Connection:
         elif self._trying[0] != me or now > self._trying[1] + _TURN_S:
             raise RadosError(errno.ETIMEDOUT, sentence(errno.ETIMEDOUT))
 
-    def _connected(self) -> Pool:
+    def _connected(self) -> "Pools":
         with self._lock:
-            if self._pool is not None and not self._pool.gone:
-                return self._pool
+            if self._pools is not None and not self._pools.gone:
+                return self._pools
             if self._failed is not None and time.monotonic() - self._failed[0] < _REST_S:
                 raise self._failed[1]
             try:
-                self._pool = connect(self._options)
+                self._pools = connect(self._options)
             except RadosError as error:
                 self._failed = time.monotonic(), error
                 raise
-            return self._pool
+            return self._pools
 
 
-def connect(options: RadosOptions) -> Pool:
+class Pools(NamedTuple):
+    """Of one connection; they may be the same."""
+
+    blobs: Pool
+    pending: Pool
+
+    @property
+    def gone(self) -> bool:
+        return self.blobs.gone or self.pending.gone
+
+
+def connect(options: RadosOptions) -> Pools:
     """Raises RadosError (0) with a sentence that says what to do."""
     try:
         library = librados.load()
@@ -73,7 +92,10 @@ def connect(options: RadosOptions) -> Pool:
     try:
         _configure(library, cluster, options)
         _demand_connected(library.slow.rados_connect(cluster), options)
-        return _opened(library, cluster, options)
+        blobs = _opened(library, cluster, options.pool, options.namespace)
+        if options.index_pool in ("", options.pool):
+            return Pools(blobs, blobs)
+        return Pools(blobs, _opened(library, cluster, options.index_pool, options.namespace))
     except BaseException:
         library.slow.rados_shutdown(cluster)
         raise
@@ -101,17 +123,15 @@ def _demand_connected(result: int, options: RadosOptions) -> None:
     raise _refusal("connect to the Ceph cluster", result)
 
 
-def _opened(library: Library, cluster: ctypes.c_void_p, options: RadosOptions) -> Pool:
+def _opened(library: Library, cluster: ctypes.c_void_p, name: str, namespace: str) -> Pool:
     context = ctypes.c_void_p()
-    result = library.slow.rados_ioctx_create(cluster, options.pool.encode(), context)
+    result = library.slow.rados_ioctx_create(cluster, name.encode(), context)
     if -result == errno.ENOENT:
-        raise RadosError(
-            0, f"There is no pool {options.pool} in the Ceph cluster. Make it: ceph osd pool create {options.pool}"
-        )
+        raise RadosError(0, f"There is no pool {name} in the Ceph cluster. Make it: ceph osd pool create {name}")
     if result < 0:
-        raise _refusal(f"open the pool {options.pool}", result)
-    library.quick.rados_ioctx_set_namespace(context, options.namespace.encode())
-    return Pool(library, cluster, context, options.pool)
+        raise _refusal(f"open the pool {name}", result)
+    library.quick.rados_ioctx_set_namespace(context, namespace.encode())
+    return Pool(library, cluster, context, name)
 
 
 def _refusal(what: str, result: int) -> RadosError:

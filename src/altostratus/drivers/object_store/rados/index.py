@@ -43,7 +43,7 @@ class Index:
 
     def add(self, blob_id: str) -> None:
         """Of a blob that is to go, whatever happens to this process."""
-        pool = self._connection.pool()
+        pool = self._connection.index_pool()
         with self._lock:  # requests take place in the order in which they are begun
             self._over = [other for other in self._over if other != blob_id]
             self._taken.add(blob_id)
@@ -71,7 +71,7 @@ class Index:
         self._flush()
         with self._taking:
             free = set(self._free)
-        for blob_id in self._connection.pool().keys(NAME):
+        for blob_id in self._connection.index_pool().keys(NAME):
             if blob_id not in free:
                 yield blob_id
 
@@ -81,14 +81,14 @@ class Index:
             raise self._failed[1]
         lot = [ids.new_hex_id() for _ in range(LOT)]
         try:
-            self._connection.pool().add_keys(NAME, lot).wait()
+            self._connection.index_pool().add_keys(NAME, lot).wait()
         except RadosError as error:
             self._failed = time.monotonic(), error
             raise
         return lot
 
     def _flush(self) -> None:
-        pool = self._connection.pool()
+        pool = self._connection.index_pool()
         with self._lock:
             if not self._over:
                 return

@@ -39,7 +39,6 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rados_cluster_stat": (c_int, [c_void_p, POINTER(ClusterStat)]),
     "rados_pool_lookup": (ctypes.c_int64, [c_void_p, c_char_p]),
     "rados_ioctx_create": (c_int, [c_void_p, c_char_p, POINTER(c_void_p)]),
-    "rados_ioctx_destroy": (None, [c_void_p]),
     "rados_ioctx_set_namespace": (None, [c_void_p, c_char_p]),
     "rados_ioctx_get_id": (ctypes.c_int64, [c_void_p]),
     "rados_nobjects_list_open": (c_int, [c_void_p, POINTER(c_void_p)]),

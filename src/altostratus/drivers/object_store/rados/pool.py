@@ -47,7 +47,7 @@ class Request(Generic[T]):
         result = library.quick.rados_aio_get_return_value(self._completion)
         library.quick.rados_aio_release(self._completion)
         try:
-            self._pool.demand(result)
+            self._pool.take_answer(result)
             return self._finish()
         finally:
             self._release()
@@ -127,48 +127,34 @@ class Pool:
     def written_at(self, name: str) -> int:
         """Unix time, the second. Raises RadosError (ENOENT)."""
         size, when = ctypes.c_uint64(), ctypes.c_long()
-        self.demand(self.library.slow.rados_stat(self._context, name.encode(), size, when))
+        self.take_answer(self.library.slow.rados_stat(self._context, name.encode(), size, when))
         return when.value
 
     def names(self) -> Iterator[str]:
         """Every object of the namespace."""
         slow, listing, entry = self.library.slow, ctypes.c_void_p(), ctypes.c_char_p()
-        self.demand(slow.rados_nobjects_list_open(self._context, listing))
+        self._demand(slow.rados_nobjects_list_open(self._context, listing))
         try:
             while (result := slow.rados_nobjects_list_next(listing, entry, None, None)) == 0:
                 yield (entry.value or b"").decode()
             if result != -errno.ENOENT:
-                self.demand(result)
+                self.take_answer(result)
         finally:
             slow.rados_nobjects_list_close(listing)
 
     def room(self) -> tuple[int, int]:
         """(free, whole) bytes of the cluster's disks."""
         found = librados.ClusterStat()
-        self.demand(self.library.slow.rados_cluster_stat(self._cluster, found))
+        self.take_answer(self.library.slow.rados_cluster_stat(self._cluster, found))
         return found.free_kib * 1024, found.whole_kib * 1024
 
-    def demand(self, result: int) -> None:
-        """Raises RadosError if the result of a call says so. In a pool that is gone, every object is missing."""
+    def take_answer(self, result: int) -> None:
+        """Of the cluster. Raises RadosError if it says so."""
         if result == -errno.ETIMEDOUT:
             self.timed_out_at = time.monotonic()
         else:
             self.answered_at = time.monotonic()
-        if result >= 0:
-            return
-        if result == -errno.ENOENT:
-            present = self.library.slow.rados_pool_lookup(self._cluster, self.name.encode())
-            if present != self._id:
-                self.gone = True
-                raise RadosError(0, f"The pool {self.name} is gone from the Ceph cluster.")
-        if result == -errno.ESHUTDOWN:
-            self.gone = True
-        raise RadosError(-result, sentence(-result))
-
-    def close(self) -> None:
-        """Nothing may be under way."""
-        self.library.slow.rados_ioctx_destroy(self._context)
-        self.library.slow.rados_shutdown(self._cluster)
+        self._demand(result)
 
     def _keys_after(self, name: str, after: str) -> Request[tuple[list[str], bool]]:
         quick = self.library.quick
@@ -190,6 +176,19 @@ class Pool:
         result = self.library.quick.rados_getxattrs_next(attributes, name, value, length)
         return ctypes.string_at(value, length.value) if result == 0 and value.value else b""
 
+    def _demand(self, result: int) -> None:
+        """In a pool that is gone, every object is missing."""
+        if result >= 0:
+            return
+        if result == -errno.ENOENT:
+            present = self.library.slow.rados_pool_lookup(self._cluster, self.name.encode())
+            if present != self._id:
+                self.gone = True
+                raise RadosError(0, f"The pool {self.name} is gone from the Ceph cluster.")
+        if result == -errno.ESHUTDOWN:
+            self.gone = True
+        raise RadosError(-result, sentence(-result))
+
     def _write(self, name: str, operation: int) -> Request[None]:
         completion = self._completion()
         result = self.library.slow.rados_aio_write_op_operate(
@@ -206,11 +205,11 @@ class Pool:
 
     def _completion(self) -> ctypes.c_void_p:
         made = ctypes.c_void_p()
-        self.demand(self.library.quick.rados_aio_create_completion2(None, None, made))
+        self._demand(self.library.quick.rados_aio_create_completion2(None, None, made))
         return made
 
     def _begun(self, result: int, request: Request[T]) -> Request[T]:
-        self.demand(result)
+        self._demand(result)
         return request
 
 
@@ -220,7 +219,7 @@ _SENTENCES = {
     errno.EACCES: "The Ceph user may not do this. Give it: ceph auth caps",
     errno.ENOSPC: "The Ceph cluster is full.",
     errno.EDQUOT: "The quota of the pool is used up.",
-    errno.EOPNOTSUPP: "The pool is erasure-coded; take a replicated one.",
+    errno.EOPNOTSUPP: "The pool is erasure-coded. Name a replicated one beside it in [rados] index_pool.",
     errno.ESHUTDOWN: "The Ceph cluster has shut this client out. See: ceph osd blocklist ls",
     errno.ENOENT: "There is no such object.",
     errno.EIO: "Ceph cannot read an object: no copy of it is intact.",
