@@ -174,3 +174,25 @@ def test_versions_kept_by_swift_have_their_parts(s3, owner):
 def test_xml_that_is_none(text):
     with pytest.raises(ValueError):
         xml.parse(text, "Delete")
+
+
+def test_links_of_swift_are_followed(s3, owner):
+    base = f"/object-store/v1/AUTH_{owner.project_id}"
+    empty = {"Content-Length": "0"}
+    for name, target in (("far", "shop/near"), ("near", "shop/o"), ("lost", "shop/none"), ("loop", "shop/loop2")):
+        owner.put(f"{base}/shop/{name}", b"", headers=empty | {"X-Symlink-Target": target})
+    owner.put(f"{base}/shop/loop2", b"", headers=empty | {"X-Symlink-Target": "shop/loop"})
+    got = s3.get_object(Bucket="shop", Key="far")
+    assert (got["Body"].read(), got["ETag"], got["Metadata"]) == (
+        b"0123456789",
+        s3.head_object(**KEY)["ETag"],
+        {"a": "1"},
+    )
+    assert s3.get_object(Bucket="shop", Key="far", Range="bytes=1-2")["Body"].read() == b"12"
+    s3.copy_object(Bucket="shop", Key="copy", CopySource="shop/near")
+    assert s3.get_object(Bucket="shop", Key="copy")["Body"].read() == b"0123456789"
+    assert refused(s3.get_object, Bucket="shop", Key="lost") == ("NoSuchKey", 404)
+    assert refused(s3.get_object, Bucket="shop", Key="loop") == ("OperationAborted", 409)
+    s3.delete_object(Bucket="shop", Key="near")
+    assert refused(s3.get_object, Bucket="shop", Key="far") == ("NoSuchKey", 404)
+    assert s3.get_object(**KEY)["Body"].read() == b"0123456789"

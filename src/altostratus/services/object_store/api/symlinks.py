@@ -5,6 +5,7 @@ Reading follows at most `MOST_HOPS` links, and needs leave to read at each of th
 A static link (`X-Symlink-Target-Etag`) is only good for that version of its target.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -37,20 +38,29 @@ class Found:
 
 def resolved(call: Call, place: Place) -> Found:
     """The object, or what it is a link to. Raises what reading there raises, and Conflict for too many links."""
-    start, etag = place, ""
-    container = container_for(call, place, "read")
-    for _ in range(MOST_HOPS + 1):
+
+    def read(at: Place) -> Found:
+        container = container_for(call, at, "read") if at == place else _container_of_target(call, place, at)
         with call.cloud.db.read() as tx:
-            row = versions.find(tx, container, place)
+            row = versions.find(tx, container, at)
         if row is None:
-            raise not_found("object", place.name)
-        if etag and etag != row.etag:
-            raise Conflict(f"Object Etag {row.etag!r} does not match X-Symlink-Target-Etag header {etag!r}.")
-        if TARGET not in row.headers or one(call, "symlink") == "get":
-            return Found(place, container, row)
-        etag = row.headers.get(ETAG, "")
-        place = target_of(row.headers, place.account)
-        container = _container_of_target(call, start, place)
+            raise not_found("object", at.name)
+        return Found(at, container, row)
+
+    return read(place) if one(call, "symlink") == "get" else followed(place, read)
+
+
+def followed(place: Place, read: Callable[[Place], Found]) -> Found:
+    """Where the links from this place end. `read` raises if the caller may not, or there is nothing."""
+    etag = ""
+    for _ in range(MOST_HOPS + 1):
+        found = read(place)
+        if etag and etag != found.row.etag:
+            raise Conflict(f"Object Etag {found.row.etag!r} does not match X-Symlink-Target-Etag header {etag!r}.")
+        if TARGET not in found.row.headers:
+            return found
+        etag = found.row.headers.get(ETAG, "")
+        place = target_of(found.row.headers, place.account)
     raise Conflict(f"Too many levels of symbolic links, maximum allowed is {MOST_HOPS}.")
 
 

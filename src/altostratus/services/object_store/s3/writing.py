@@ -9,11 +9,11 @@ from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import PreconditionFailed
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.api import receiving
+from altostratus.services.object_store.api import receiving, symlinks
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.reading import bytes_of
 from altostratus.services.object_store.api.uploading import commit
-from altostratus.services.object_store.api.visits import store_of
+from altostratus.services.object_store.api.visits import Place, store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import refused
 from altostratus.services.object_store.logic import access, metadata, objects, permission, quotas, versioning
@@ -203,16 +203,23 @@ def source_of(call: Call, visit: Visit) -> Source:
 
 
 def found(call: Call, visit: Visit) -> Found:
-    """An object or a version that the caller may read. Raises S3Error."""
-    container = container_for(call, visit, "read")
+    """An object or a version that the caller may read; Swift's links are followed. Raises S3Error."""
+
+    def read(at: Place) -> symlinks.Found:
+        origin = Visit(visit.signed, visit.visitor, at.account, at.container, at.name, at.version)
+        container = container_for(call, origin, "read")
+        with call.cloud.db.read() as tx:
+            return symlinks.Found(at, container, versions.at(tx, container, origin))
+
+    end = symlinks.followed(Place(visit.account, visit.bucket, visit.key, visit.version), read)
+    account = end.place.account
 
     def guard(other: Row[Any]) -> None:
-        if not permission.may(visit.visitor, visit.account, other, "read", Wish("GetObject", None)):
-            raise refused(visit.signed is not None, visit.account)
+        if not permission.may(visit.visitor, account, other, "read", Wish("GetObject", None)):
+            raise refused(visit.signed is not None, account)
 
     with call.cloud.db.read() as tx:
-        row = versions.at(tx, container, visit)
-        return Found(row, contents_of(tx, visit.account, row, guard), container)
+        return Found(end.row, contents_of(tx, account, end.row, guard), end.container)
 
 
 def copy_bytes(call: Call, policy: int, source: Source, span: tuple[int, int], algorithms: Collection[str]) -> Kept:
