@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
-from altostratus.services.object_store.logic import containers, objects, versioning, versions
+from altostratus.services.object_store.logic import containers, objects, syncing, versioning, versions
 from altostratus.services.object_store.logic.times import http_date
 from altostratus.services.object_store.s3.bodies import read_xml
 from altostratus.services.object_store.s3.errors import S3Error
@@ -40,10 +40,11 @@ def put_versioning(call: Call) -> Reply:
         row = containers.find(tx, visit.account, visit.bucket)
         if row is None:
             raise no_such_bucket(visit.bucket)
-        if versions.keeps(row.settings):
+        if versions.keeps(row.settings) or syncing.TO in row.settings:
             raise S3Error(
                 "InvalidBucketState",
-                "The bucket keeps versions in another one by Swift's X-Versions-Location. Take that away first.",
+                "The bucket keeps versions in another one, or is copied to another one, by Swift's X-Versions-Location,"
+                " X-History-Location or X-Container-Sync-To. Take that away first.",
             )
         settings = {**row.settings, versioning.ENABLED: state}
         containers.put(tx, visit.account, visit.bucket, row.meta, settings)
