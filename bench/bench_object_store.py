@@ -17,6 +17,7 @@ from subprocess import DEVNULL, run
 from typing import Any, NamedTuple
 
 from bench_api import log, run_wrk
+from object_store_sizes import compare_sizes, pass_large
 from plain_server import PlainServer, find_nginx
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +49,8 @@ class Bench:
     def __init__(self, cloud: PrivateCloud, files: Path, plain: PlainServer) -> None:
         self.cloud, self.files, self.plain = cloud, files, plain
         shown = cloud.call("POST", "/identity/v3/auth/tokens", cloud.login_body("admin", "admin"), token="")["token"]
-        self.container = f"/object-store/v1/AUTH_{shown['project']['id']}/bench"
+        self.account = f"/object-store/v1/AUTH_{shown['project']['id']}"
+        self.container = f"{self.account}/bench"
         self.headers = {"X-Auth-Token": cloud.token}
         self._runs = 0
         self._sources = {size: files / f"source-{size}" for size in (SMALL, LARGE)}
@@ -176,13 +178,28 @@ def show(found: dict[str, Any]) -> bool:
     return good
 
 
+def sizes(objects: int | None, gigabytes: int | None) -> bool:
+    good = True
+    with tempfile.TemporaryDirectory(prefix="alto-plain-") as name, PrivateCloud() as cloud:
+        account = Bench(cloud, Path(name), PlainServer(Path(name))).account
+        if objects:
+            good = compare_sizes(cloud, account, objects)
+        if gigabytes:
+            good = pass_large(cloud, account, gigabytes) and good
+    return good
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--duration", type=float, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="rows that begin so, with commas between them")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--many", type=int, metavar="OBJECTS", help="only: a container of so many beside one of 1000")
+    parser.add_argument("--large", type=int, metavar="GIB", help="only: so much up and down; memory of the cloud")
     options = parser.parse_args()
+    if options.many or options.large:
+        return 0 if sizes(options.many, options.large) else 1
     if shutil.which("wrk") is None or find_nginx() is None:
         log("wrk and nginx are needed: apt-get install wrk nginx-light")
         return 2

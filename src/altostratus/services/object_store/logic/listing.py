@@ -56,7 +56,7 @@ def items(
     while size:
         shown = 0
         place = (inside + _LAST if not wanted.reverse else inside,) if inside else position
-        rows = tx.rows(_behind(ordered, order, place, reverse=wanted.reverse).limit(size))
+        rows = tx.rows(_behind(ordered, order, place, wanted).limit(size))
         for row in rows:
             position = tuple(row._mapping[column.key or ""] for column in order)
             if inside and row.name.startswith(inside):
@@ -76,23 +76,36 @@ def _next_size(size: int, shown: int) -> int:
     return min(size * 4, _CHUNK) if shown * 4 >= size else _FEW
 
 
+# One bound at each end: of two, SQLite searches by one of them and reads all that lies between it and the other.
+
+
 def _behind(
-    statement: Select[Any], order: tuple[ColumnElement[Any], ...], place: tuple[Any, ...], *, reverse: bool
+    statement: Select[Any], order: tuple[ColumnElement[Any], ...], place: tuple[Any, ...], wanted: Wanted
 ) -> Select[Any]:
-    if not place:
-        return statement
+    """What comes after the place, or from the beginning."""
+    name, reverse = order[0], wanted.reverse
+    first = wanted.prefix + _LAST if reverse else wanted.prefix
+    if not place or (wanted.prefix and (place[0] > first if reverse else place[0] < first)):
+        if not wanted.prefix:
+            return statement
+        return statement.where(name < first if reverse else name >= first)
     # one column is no tuple: SQLite makes less of it
-    here = order[0] if len(place) == 1 else tuple_(*order)
+    here = name if len(place) == 1 else tuple_(*order)
     there = place[0] if len(place) == 1 else tuple_(*place)
     return statement.where(here < there if reverse else here > there)
 
 
 def _bounded(statement: Select[Any], order: tuple[ColumnElement[Any], ...], wanted: Wanted) -> Select[Any]:
-    name = order[0]
-    if wanted.prefix:
-        statement = statement.where(name >= wanted.prefix, name < wanted.prefix + _LAST)
-    if wanted.end_marker:
-        statement = statement.where(name > wanted.end_marker if wanted.reverse else name < wanted.end_marker)
+    """In order, up to the end."""
+    name, prefix, end = order[0], wanted.prefix, wanted.end_marker
+    if wanted.reverse:
+        if end and end >= prefix:
+            statement = statement.where(name > end)
+        elif prefix:
+            statement = statement.where(name >= prefix)
+    elif prefix or end:
+        ends = ([prefix + _LAST] if prefix else []) + ([end] if end else [])
+        statement = statement.where(name < min(ends))
     return statement.order_by(*(column.desc() if wanted.reverse else column for column in order))
 
 
