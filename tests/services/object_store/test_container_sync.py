@@ -101,12 +101,12 @@ def listed(swift, container="c"):
 def test_what_was_there_and_what_comes(one, two, monkeypatch):
     monkeypatch.setattr(sync, "_AT_ONCE", 2)
     one.put("c")
-    for name in ("a", "b b/ü", "c?d", "e"):
+    for name in ("a", "b b/ü", "c?d", "d/", "e"):
         one.put(f"c/{name.replace('?', '%3F')}", name.encode(), X_Object_Meta_Colour="red", Content_Type="text/x")
     two("PUT", "c", X_Container_Sync_Key="of users")
     joined(one, two, "two")
     copy(one)
-    assert listed(two) == listed(one) and len(listed(two)) == 4
+    assert listed(two) == listed(one) and len(listed(two)) == 5
     head = two("HEAD", "c/a").headers
     assert (head["x-object-meta-colour"], head["content-type"]) == ("red", "text/x")
     assert head["x-timestamp"] == one("HEAD", "c/a").headers["x-timestamp"]
@@ -198,6 +198,19 @@ def test_large_objects_and_links(pair):
     assert two("GET", "c/dynamic").content == b"abcdefg"
     assert two("HEAD", "c/static").headers["etag"] == one("HEAD", "c/static").headers["etag"]
     assert two("HEAD", "c/link?symlink=get").headers["x-symlink-target"] == "c/static"
+    for name in ("static", "dynamic", "link?symlink=get"):
+        one(
+            "POST",
+            f"c/{name}",
+            X_Object_Meta_Colour="red",
+            **{"X_Object_Manifest": "segments/p"} if name == "dynamic" else {},
+        )
+    there = send(two, "HEAD", "c/link", signed(two, "HEAD", "c/link")).headers
+    assert there["x-timestamp"] == two("HEAD", "c/link?symlink=get").headers["x-timestamp"]
+    two("DELETE", "segments/p1")
+    copy(one)
+    assert [item["last_modified"] for item in listed(one)] == [item["last_modified"] for item in listed(two)]
+    assert send(two, "GET", "c/static", signed(two, "GET", "c/static")).status in (401, 409)
 
 
 def test_another_target_gets_everything_and_none_nothing(pair, wires):

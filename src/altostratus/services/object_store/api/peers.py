@@ -26,7 +26,8 @@ def container_of_peer(call: Call) -> Row[Any]:
     account, name = call.params["account"], call.params.get("container", "")
     with call.cloud.db.read() as tx:
         row = containers.find(tx, account, name)
-    if row is None or not _is_signed(call, row, f"/{account}/{name}/{call.params.get('object', '')}".rstrip("/")):
+    path = "/".join(("", account, name, *([call.params["object"]] if "object" in call.params else ())))
+    if row is None or not _is_signed(call, row, path):
         raise Unauthorized(
             "X-Container-Sync-Auth header not valid; contact cluster operator for support.",
             headers={"WWW-Authenticate": f'SwiftContainerSync realm="{account}"'},
@@ -60,6 +61,16 @@ def moment_us(call: Call) -> int | None:
     """When the peer changed what it sends; None for everybody else."""
     moment: int | None = call.extra.get("peer_moment_us")
     return moment
+
+
+def guard(call: Call) -> Callable[[Row[Any]], None]:
+    """A peer may know of a large object, but not read segments from other containers: it has no key of them."""
+
+    def demand(_container: Row[Any]) -> None:
+        if call.op.method != "HEAD":
+            raise Unauthorized("The container's key does not open its segments' containers.")
+
+    return demand
 
 
 def moment_kept(call: Call) -> dict[str, int]:

@@ -159,6 +159,8 @@ def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
             demand_not_denied(call, seen(call, None), container, _WHATEVER)
 
         return guard_address
+    if peers.moment_us(call) is not None:
+        return peers.guard(call)
     visitor = visitor_of(call)
 
     def guard(container: Row[Any]) -> None:

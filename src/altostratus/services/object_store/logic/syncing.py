@@ -112,9 +112,16 @@ def done(tx: Tx, container_id: str, name: str, changed_us: int) -> None:
 
 def synced(tx: Tx) -> list[tuple[Row[Any], Row[Any]]]:
     """(container, its `ContainerSync`) of all that are copied."""
-    rows = tx.rows(select(table_of(ContainerSync)))
-    found = [(tx.find(Container, row.container_id), row) for row in rows]
-    return [(container, row) for container, row in found if container is not None]
+    container, sync = table_of(Container), table_of(ContainerSync)
+    rows = {row.container_id: row for row in tx.rows(select(sync))}
+    copied = select(container).join(sync, sync.c.container_id == container.c.id)
+    return [(found, rows[found.id]) for found in tx.rows(copied) if found.id in rows]
+
+
+def has_same_target(tx: Tx, container: Row[Any]) -> bool:
+    """Is it copied to where it was when its row was read?"""
+    now = tx.find(Container, container.id)
+    return now is not None and now.settings.get(TO) == container.settings[TO]
 
 
 def to_walk(tx: Tx, container_id: str, after: str, most: int) -> list[tuple[str, int]]:

@@ -6,14 +6,13 @@ others; a peer that cannot be reached is left alone until the next pass. Large o
 list, as upstream sends it: their segments are a matter of their own container.
 """
 
-import uuid
 from typing import Any
 
 import msgspec
 
 from altostratus.contracts.object_peer import ObjectPeer, PeerAnswer, PeerError
 from altostratus.contracts.object_store import ObjectStore, ObjectStoreError, Readable
-from altostratus.kernel import clock, log
+from altostratus.kernel import clock, ids, log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import ApiError
@@ -79,6 +78,8 @@ class _Copying:
                 self._copy(name, moment_us)
             walked_to = page[-1][0] if len(page) == _AT_ONCE else None
             with self._cloud.db.write() as tx:
+                if not syncing.has_same_target(tx, self._container):
+                    return False
                 tx.update(ContainerSync, row.container_id, walked_to=walked_to)
         return walked_to is None
 
@@ -110,7 +111,7 @@ class _Copying:
             self._demand(self._ask("DELETE", name, {"X-Timestamp": stamp(moment_us)}), 404, 409)
             return
         told = {"X-Timestamp": stamp(row.modified_us)}
-        there = self._demand(self._ask("HEAD", name, told), 404)
+        there = self._demand(self._ask("HEAD", name, told), 404, 409)  # 409: its segments are not there yet
         if there.status < _SAME and float(there.headers.get("x-timestamp", "0")) >= float(told["X-Timestamp"]):
             return
         headers, body = self._described(row)
@@ -140,7 +141,7 @@ class _Copying:
 
     def _ask(self, method: str, name: str, headers: dict[str, str], body: Readable | None = None) -> PeerAnswer:
         url, key = syncing.url_of(self._target, name), self._container.settings[syncing.KEY]
-        nonce = uuid.uuid4().hex
+        nonce = ids.new_hex_id()
         signed = syncing.signature(
             method, syncing.path_in(url), headers["X-Timestamp"], nonce, self._target.realm_key, key
         )
