@@ -91,7 +91,7 @@ def _behind(
         return statement.where(name < first if reverse else name >= first)
     # one column is no tuple: SQLite makes less of it
     here = name if len(place) == 1 else tuple_(*order)
-    there = place[0] if len(place) == 1 else tuple_(*place)
+    there = place[0] if len(place) == 1 else tuple_(*place, types=[column.type for column in order])
     return statement.where(here < there if reverse else here > there)
 
 
