@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The official client, run in this process: a start of Python for each of many commands would take minutes."""
+"""The official clients, run in this process: a start of Python for each of many commands would take minutes."""
 
 import contextlib
 import io
@@ -7,12 +7,16 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from unittest import mock
 
 from openstackclient.shell import OpenStackShell
+from swiftclient.shell import main as swift_main
 
 from conformance.coverage.steps import Memory, Result, Typed, filled, first_line, learn
+
+# (exit status, standard output, standard error)
+Ended = tuple[int, str, str]
 
 
 def run_command(step: Typed, environment: Mapping[str, str], memory: Memory) -> Result:
@@ -20,7 +24,7 @@ def run_command(step: Typed, environment: Mapping[str, str], memory: Memory) -> 
     argv = shlex.split(filled(step.line, memory))
     if step.keep:
         argv += ["-f", "json"]
-    status, said, complaint = openstack(argv, environment)
+    status, said, complaint = swift(argv, environment) if argv[0] == "swift" else openstack(argv, environment)
     if status != 0 and not (step.says and complaint.startswith(step.says)):
         return Result(False, first_line(complaint))
     try:
@@ -30,8 +34,16 @@ def run_command(step: Typed, environment: Mapping[str, str], memory: Memory) -> 
     return Result(True, "")
 
 
-def openstack(argv: list[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
-    """(exit status, standard output, standard error)."""
+def openstack(argv: list[str], environment: Mapping[str, str]) -> Ended:
+    return _run(lambda: OpenStackShell().run(argv), environment)
+
+
+def swift(argv: list[str], environment: Mapping[str, str]) -> Ended:
+    """`argv` begins with the program's name."""
+    return _run(lambda: swift_main(argv) or 0, environment)
+
+
+def _run(program: Callable[[], object], environment: Mapping[str, str]) -> Ended:
     ended: object
     said, complaint = io.StringIO(), io.StringIO()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
@@ -41,7 +53,7 @@ def openstack(argv: list[str], environment: Mapping[str, str]) -> tuple[int, str
         contextlib.redirect_stderr(complaint),
     ):
         try:
-            ended = OpenStackShell().run(argv)
+            ended = program()
         except SystemExit as error:  # how argparse ends
             ended = error.code
         finally:

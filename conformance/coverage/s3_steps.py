@@ -64,6 +64,7 @@ OBJECTS = (
     Asked("HeadObject", _OBJECT),
     Asked("GetObject", {**_OBJECT, "Range": "bytes=2-8"}),
     Asked("GetObjectAttributes", {**_OBJECT, "ObjectAttributes": ["ETag", "ObjectSize"]}),
+    Asked("PutObjectAcl", {**_OBJECT, "ACL": "public-read"}),
     Asked("GetObjectAcl", _OBJECT),
     Asked("PutObjectTagging", {**_OBJECT, "Tagging": _TAGS}),
     Asked("GetObjectTagging", _OBJECT),

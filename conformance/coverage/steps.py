@@ -42,7 +42,7 @@ class Call(NamedTuple):
 
 
 class Typed(NamedTuple):
-    """One command as it is typed after `openstack`.
+    """One command as it is typed after `openstack`, or of another client with its name in front.
 
     keep, by   as in a call
     says       what it prints when it did its work and fails nevertheless, by a mistake of the client

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "coverage.md"
 RESULTS = ROOT / "docs" / "coverage"
 HEADER = """# What works
 
-Every call of OpenStack's API references and every command of its official client, tried on a cloud with simulated
+Every call of OpenStack's API references and every command of its official clients, tried on a cloud with simulated
 hosts by `./dev coverage`; made from those results by `tools/generate/coverage.py`, do not edit. A row says `works`,
 with the status code that the call answered, or what went wrong. A call that upstream refuses for ever, such as those
 about PKI tokens, works when it is refused in the same way. The operations of S3 are all that Amazon's client library
