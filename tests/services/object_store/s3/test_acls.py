@@ -107,3 +107,29 @@ def test_an_objects_list_is_its_buckets(s3):
     shown = s3.get_object_acl(**KEY)
     s3.put_object_acl(**KEY, AccessControlPolicy={"Owner": shown["Owner"], "Grants": shown["Grants"]})
     assert refused(s3.put_object_acl, Bucket="shop", Key="none", ACL="private") == ("NoSuchKey", 404)
+
+
+def test_an_owner_who_is_not_the_expected_one(s3, owner):
+    wrong = {"ExpectedBucketOwner": "f" * 32}
+    assert refused(s3.get_object, **KEY, **wrong) == ("AccessDenied", 403)
+    assert refused(s3.put_object, **KEY, Body=b"x", **wrong) == ("AccessDenied", 403)
+    copy = {"Bucket": "shop", "Key": "copy", "CopySource": KEY}
+    assert refused(s3.copy_object, **copy, ExpectedSourceBucketOwner="f" * 32) == ("AccessDenied", 403)
+    right = owner.project_id
+    s3.copy_object(**copy, ExpectedBucketOwner=right, ExpectedSourceBucketOwner=right)
+    assert s3.get_object(**KEY, ExpectedBucketOwner=right)["Body"].read() == b"data"
+
+
+def test_who_may_write_deletes_no_versions_for_good(s3, owner, other):
+    stranger, project_id = other
+    theirs = f"{owner.project_id}_shop"
+    s3.put_bucket_acl(Bucket="shop", GrantWrite=f"id={project_id}")
+    s3.put_bucket_versioning(Bucket="shop", VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(**KEY, Body=b"newer")["VersionId"]
+    wanted = [{"Key": "o", "VersionId": version}]
+    failed = stranger.delete_objects(Bucket=theirs, Delete={"Objects": wanted})["Errors"]
+    assert [(one["Key"], one["VersionId"], one["Code"]) for one in failed] == [("o", version, "AccessDenied")]
+    assert refused(stranger.delete_object, Bucket=theirs, Key="o", VersionId=version) == ("AccessDenied", 403)
+    assert s3.get_object(**KEY)["Body"].read() == b"newer"
+    stranger.delete_objects(Bucket=theirs, Delete={"Objects": [{"Key": "o"}]})
+    assert s3.get_object(**KEY, VersionId=version)["Body"].read() == b"newer"

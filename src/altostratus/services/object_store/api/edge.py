@@ -26,7 +26,7 @@ class Edge:
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = env["PATH_INFO"]
-        if not path.startswith(_ROOT) and signatures.is_signed(env):
+        if not f"{path}/".startswith(f"{_ROOT}/") and signatures.is_signed(env):
             env["PATH_INFO"] = signatures.ROOT + path
         elif path in _AT_HOST_ROOT:
             env["PATH_INFO"] = _ROOT + path

@@ -63,7 +63,7 @@ def post_object(call: Call) -> Reply:
             if name == "file":
                 return _upload(call, fields, part)
             data = part.body.stream.read(left + 1)
-            left -= len(data)
+            left -= len(data) + len(name) + 1
             if left < 0:
                 raise S3Error("MaxPostPreDataLengthExceededError", "The fields before the file are too large.")
             fields[name] = data.decode("utf-8", "replace")

@@ -110,6 +110,8 @@ def visit_as(call: Call, signed: Signed | None) -> Visit:
         raise S3Error(
             "AccessDenied", "Access Denied. Sign the request; a public bucket of a project is called PROJECT_ID:BUCKET."
         )
+    if call.headers.get("X-AMZ-EXPECTED-BUCKET-OWNER", project_id) != project_id:
+        raise S3Error("AccessDenied", f"Access Denied. The bucket's owner is {project_id}, not the expected one.")
     if bucket or "bucket" in call.params:
         demand_bucket_name(bucket)
     note(call, access.account_of(project_id), visitor)
@@ -157,10 +159,10 @@ def _wish(call: Call, visit: Visit, what: What) -> Wish:
 
 
 def deletable(call: Call, visit: Visit, wanted: list[tuple[str, str]]) -> tuple[Row[Any], list[tuple[str, str]]]:
-    """(the bucket, those of the keys and versions that its policy forbids the caller to delete)"""
+    """(the bucket, those of the keys and versions that the caller may not delete)"""
     with call.cloud.db.read() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
-    if row is None or not permission.has_policy(row):
+    if row is None or not (permission.has_policy(row) or any(version for _, version in wanted)):
         return container_for(call, visit, "delete"), []
 
     def may(key: str, version: str) -> bool:

@@ -188,6 +188,9 @@ def source_of(call: Call, visit: Visit) -> Source:
     account = access.account_of(project_id) if project_id else visit.account
     if not project_id and visit.visitor.ctx is not None:
         account = access.account_of(visit.visitor.ctx.project_id or "")
+    expected = call.headers.get("X-AMZ-SOURCE-EXPECTED-BUCKET-OWNER", "")
+    if expected and account != access.account_of(expected):
+        raise S3Error("AccessDenied", "Access Denied. The source bucket's owner is not the expected one.")
     origin = Visit(visit.signed, visit.visitor, account, bucket, key, version)
     row, contents, container = found(call, origin)
     for version_id in versions.told(container, row).values():
