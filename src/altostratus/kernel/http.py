@@ -37,6 +37,7 @@ from altostratus.kernel.resource.versions import Version
 _log = log.get("http")
 _encode = msgspec.json.Encoder(order=None).encode
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_HEARD_BYTES = 8 * 1024 * 1024
 _REQUEST_ID = re.compile(r"req-[0-9a-fA-F-]{36}")
 _NAME = re.compile(r"\{([a-z_]+)(?::path)?\}")
 
@@ -73,6 +74,7 @@ class Route:
                 response.set_header(name, value)
             _send(response, reply)
         except ApiError as error:
+            _hear_out(request, call)
             self._refuse(response, error, call, request_id)
         except IntegrityError as error:
             _log.info("%s conflicts with existing rows: %s", request.path, error.orig)
@@ -240,6 +242,23 @@ def _send(response: falcon.Response, reply: Reply) -> None:
     elif reply.status not in (204, 304):
         response.content_type = reply.content_type or "application/json"
         response.data = b""
+
+
+def _hear_out(request: falcon.Request, call: Call | None) -> None:
+    """Take the rest of a body that is not long: who is still sending would see a broken connection, no refusal.
+
+    Who has asked whether to send anything is told without it.
+    """
+    length = request.env.get("CONTENT_LENGTH", "")
+    if call is None or call.stream is None or not length.isdigit() or int(length) > _HEARD_BYTES:
+        return
+    if "HTTP_EXPECT" in request.env:
+        return
+    try:
+        while call.stream.read(65_536):
+            pass
+    except OSError:
+        return
 
 
 def _body_of(request: falcon.Request) -> Any:

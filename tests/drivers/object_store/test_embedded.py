@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,6 +192,28 @@ def test_a_full_disk_loses_nothing(store, disks, monkeypatch):
     monkeypatch.setattr(os, "fdatasync", whole)
     assert set(store.blob_ids()) == {kept} and list(store.pending()) == []
     assert read(store, kept) == b"before"
+
+
+def test_a_disk_is_never_filled_to_its_end(store, disks, monkeypatch):
+    """Room is left for the database, so that something can be deleted."""
+    free = [10**9]
+
+    def statvfs(path):
+        return SimpleNamespace(f_frsize=1, f_blocks=10**12, f_bavail=10**10 + free[0])
+
+    kept = put(store, b"before")
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    put(store, b"x" * 1000)
+    for size, expected, left in ((1000, 1000, 999), (2_000_000, 2_000_000, 1_900_000), (300_000, None, 100_000)):
+        free[0] = left
+        with pytest.raises(ObjectStoreError) as refused:
+            store.write(io.BytesIO(b"x" * size), expected_size=expected)
+        assert refused.value.reason == "full"
+    shutil.rmtree(disks[0])
+    disks[0].mkdir()
+    free[0] = -1
+    assert replicate(store).failed, "the replicator does not fill it either"
+    assert list(store.pending()) == [] and read(store, kept) == b"before"
 
 
 def test_a_removed_disk_is_emptied_onto_the_others(store, disks):

@@ -98,8 +98,13 @@ def test_lengths_that_cannot_be(served, lengths):
 
 
 def test_more_than_an_object_may_have(served):
-    status, text = upload(served, head("PUT", "c/kept", f"Content-Length: {MOST_BYTES + 1}"))
-    assert status == 413 and "Upload it in segments" in text
+    too_long = f"Content-Length: {MOST_BYTES + 1}"
+    for request in (
+        [head("PUT", "c/kept", too_long), bytes(MOST_BYTES + 1)],
+        [head("PUT", "c/kept", too_long, "Expect: 100-continue")],
+    ):
+        status, text = upload(served, *request)
+        assert status == 413 and "Upload it in segments" in text
 
 
 def test_more_than_an_object_may_have_without_saying_so(served):

@@ -27,6 +27,7 @@ from .blob_file import BlobFile, Checksums
 from .ring import Device
 
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_LEAST_FREE_BYTES = 32 * 1024 * 1024
 # a copy that is being made is written to all the time
 _FORGOTTEN_S = 3600.0
 
@@ -66,8 +67,9 @@ class Disk:
         """Raises WrongDiskError, or OSError if the disk does not work."""
         marks.demand(str(self.path), self.mark, self.mount)
 
-    def begin(self, blob_id: str) -> int:
-        """A descriptor of a new pending file."""
+    def begin(self, blob_id: str, size: int = 0) -> int:
+        """A descriptor of a new pending file, of so many bytes if that is known."""
+        self.demand_room(size)
         return self._create(f"{self._pending}/{blob_id}")
 
     def finish(self, descriptor: int, blob_id: str, partition: int) -> None:
@@ -84,6 +86,7 @@ class Disk:
 
     def take_copy(self, source: BlobFile, blob_id: str, partition: int) -> None:
         """Another verified copy. Raises DamagedError if the source is not intact; nothing is left then."""
+        self.demand_room(source.size)
         draft = f"{self._copying}/{blob_id}.{ids.new_hex_id()[:8]}"
         descriptor = self._create(draft)
         try:
@@ -155,6 +158,18 @@ class Disk:
         """(free, whole) bytes."""
         found = shutil.disk_usage(self.path)
         return found.free, found.total
+
+    def demand_room(self, size: int) -> None:
+        """Raises OSError (ENOSPC) if `size` more bytes would take what must stay free.
+
+        The cloud's database may lie on the same disk, and nothing could be deleted any longer. Upstream leaves 1 % free
+        as well (`fallocate_reserve`).
+        """
+        found = os.statvfs(self.path)
+        whole, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        # a file system that does not know its size says 0
+        if whole and free - size < max(whole // 100, min(_LEAST_FREE_BYTES, whole // 20)):
+            raise OSError(errno.ENOSPC, "it is full: what is left stays free for the cloud's database", str(self.path))
 
     def _create(self, path: str) -> int:
         if not self._ready:

@@ -28,12 +28,13 @@ _START_WRITING_BYTES = 2 << 20
 class _Copy:
     """A file that is being written on one disk."""
 
-    def __init__(self, disk: Disk, blob_id: str) -> None:
+    def __init__(self, disk: Disk, blob_id: str, size: int) -> None:
         self.disk = disk
-        self.descriptor = disk.begin(blob_id)
+        self.descriptor = disk.begin(blob_id, size)
         self._written = self._on_their_way = 0
 
     def write(self, pieces: list[bytes]) -> None:
+        self.disk.demand_room(sum(map(len, pieces)))
         for piece in pieces:
             write_all(self.descriptor, piece)
             self._written += len(piece)
@@ -182,7 +183,7 @@ class EmbeddedStore:
         partition = view.ring.partition_of(blob_id)
         wanted = len(view.holders(partition))
         quorum = wanted // 2 + 1
-        copies, troubles = _begin(blob_id, view.in_order(partition), wanted)
+        copies, troubles = _begin(blob_id, view.in_order(partition), wanted, expected_size or 0)
         try:
             if len(copies) < quorum:
                 raise _refusal(troubles)
@@ -294,12 +295,12 @@ class EmbeddedStore:
         raise ObjectStoreError("missing", f"Blob {blob_id} is on none of the disks.")
 
 
-def _begin(blob_id: str, disks: Iterator[Disk], wanted: int) -> tuple[list[_Copy], list[OSError]]:
+def _begin(blob_id: str, disks: Iterator[Disk], wanted: int, size: int) -> tuple[list[_Copy], list[OSError]]:
     copies: list[_Copy] = []
     troubles = []
     while len(copies) < wanted and (disk := next(disks, None)) is not None:
         try:
-            copies.append(_Copy(disk, blob_id))
+            copies.append(_Copy(disk, blob_id, size))
         except OSError as error:
             _log.warning("nothing can be written to %s: %s", disk.path, error)
             troubles.append(error)
