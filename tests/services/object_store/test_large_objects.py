@@ -54,6 +54,40 @@ def test_a_static_large_object(swift):
     ]
 
 
+def test_data_in_the_list(swift):
+    items = [{"data": "PDw="}, {"path": "parts/one", "size_bytes": "10", "range": "2-3"}, {"data": "Pj4="}]
+    made = put(swift, json.dumps(items))
+    assert made.headers["etag"] == f'"{md5((md5(b"<<") + md5(PARTS["one"]) + ":2-3;" + md5(b">>")).encode())}"'
+    assert swift("GET", "c/big").content == b"<<23>>"
+    assert swift("GET", "c/big", Range="bytes=1-4").content == b"<23>"
+    assert swift("GET", "c/big", Range="bytes=-1").content == b">"
+    assert put(swift, json.dumps([{"path": "c/big", "range": "1-2"}]), "c/outer").status == 201
+    assert swift("GET", "c/outer").content == b"<2"
+    shown = json.loads(swift("GET", "c/big?multipart-manifest=get").content)
+    assert [item.get("data", item.get("name")) for item in shown] == ["PDw=", "/parts/one", "Pj4="]
+    raw = swift("GET", "c/big?multipart-manifest=get&format=raw").content
+    assert put(swift, raw, "c/again").headers["etag"] == made.headers["etag"]
+    swift.put("c/copy", X_Copy_From="c/big")
+    assert swift("GET", "c/copy").content == b"<<23>>"
+    assert swift("DELETE", "c/big?multipart-manifest=delete").status == 200
+    assert swift.names("parts") == ["three", "two"]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [{"data": "PDw="}],
+        [{"data": "not base64"}, {"path": "parts/one"}],
+        [{"data": ""}, {"path": "parts/one"}],
+        [{"data": "PDw=", "path": "parts/one"}, {"path": "parts/one"}],
+        [{"data": "PDw=", "etag": "x"}, {"path": "parts/one"}],
+        [{}, {"path": "parts/one"}],
+    ],
+)
+def test_refused_data_in_the_list(swift, items):
+    assert put(swift, json.dumps(items)).status == 400 and swift.names("c") == []
+
+
 def test_ranges_of_segments(swift):
     assert put(swift, manifest((0, {"range": "2-4"}), (1, {"range": "-2"}), (2, {"range": "1-"}))).status == 201
     assert swift("GET", "c/big").content == b"234ijYZ"

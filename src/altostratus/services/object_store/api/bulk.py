@@ -27,6 +27,7 @@ from altostratus.services.object_store.api.visits import (
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import containers, objects
 from altostratus.services.object_store.logic.bucket_policies import Wish
+from altostratus.services.object_store.logic.contents import named
 from altostratus.services.object_store.logic.notices import tell_deleted
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
@@ -98,7 +99,7 @@ def delete_with_segments(call: Call, place: Place) -> Reply:
     if row.segments is None:
         raise BadRequest("Not an SLO manifest: delete the object without multipart-manifest.")
     outcome = Outcome("Number Deleted", missing=0)
-    segments = [Place(place.account, segment["container"], segment["name"]) for segment in row.segments]
+    segments = [Place(place.account, container_name, name) for container_name, name in named(row.segments)]
     wanted = [(quote(f"/{one.container}/{one.name}"), one) for one in dict.fromkeys((*segments, place))]
     for start in range(0, len(wanted), _AT_ONCE):
         _delete_batch(call, outcome, wanted[start : start + _AT_ONCE])

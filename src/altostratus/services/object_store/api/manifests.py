@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Manifests of static large objects: the JSON that clients send, checked against the segments that are there."""
 
+import base64
+import hashlib
 from typing import Any
 
 import msgspec
@@ -17,20 +19,25 @@ MOST_BYTES = 8 * 1024 * 1024
 
 
 class _Segment(msgspec.Struct, forbid_unknown_fields=True):
-    path: str
+    """An object by its path, or `data` in base64."""
+
+    path: str | None = None
     etag: str | None = None
     size_bytes: int | None = None
     range: str | None = None
+    data: str | None = None
 
 
 class _Shown(msgspec.Struct):
-    name: str
-    bytes: int
-    hash: str
+    name: str | None = None
+    bytes: int = 0
+    hash: str = ""
     range: str | None = None
+    data: str | None = None
 
 
-_decode = msgspec.json.Decoder(list[_Segment]).decode
+_decode = msgspec.json.Decoder(list[_Segment], strict=False).decode
+_decode_shown = msgspec.json.Decoder(list[_Shown]).decode
 
 
 def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
@@ -48,15 +55,19 @@ def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
         raise BadRequest("Manifest must contain at least one segment.")
     if len(given) > MOST_SEGMENTS:
         raise TooLarge(f"Number of segments must be <= {MOST_SEGMENTS}.")
-    names = [_named(segment.path) for segment in given]
+    if any(segment.data is not None and segment != _Segment(data=segment.data) for segment in given):
+        raise BadRequest("A segment has a path or data, not both; data has no other keys.")
+    if all(segment.data is not None for segment in given):
+        raise BadRequest("Inline data segments require at least one object-backed segment.")
+    names = [None if segment.data is not None else _named(segment.path) for segment in given]
     with call.cloud.db.read() as tx:
-        found = find_many(tx, account, names, guard_for(call, account))
+        found = find_many(tx, account, [name for name in names if name], guard_for(call, account))
     errors: list[str] = []
     segments = []
-    for segment, name in zip(given, names, strict=True):
-        stored, trouble = _checked(segment, name, found.get(name))
+    for index, (segment, name) in enumerate(zip(given, names, strict=True)):
+        stored, trouble = _inline(segment.data or "") if name is None else _checked(segment, name, found.get(name))
         if trouble:
-            errors.append(f"{segment.path}, {trouble}")
+            errors.append(f"{segment.path or f'Index {index}'}, {trouble}")
         segments.append(stored)
     if errors:
         raise BadRequest("Errors:\n" + "\n".join(errors))
@@ -66,7 +77,7 @@ def read_segments(call: Call, account: str) -> list[dict[str, Any]]:
 def read_shown(call: Call) -> list[dict[str, Any]]:
     """A list in the form of `shown`, as container sync sends it; nothing is looked up. Raises BadRequest."""
     try:
-        given = msgspec.json.decode(call.stream.read(MOST_BYTES), type=list[_Shown])
+        given = _decode_shown(call.stream.read(MOST_BYTES))
     except msgspec.MsgspecError as error:
         raise BadRequest(f"Manifest must be valid JSON: {error}.") from None
     if len(given) > MOST_SEGMENTS:
@@ -81,8 +92,11 @@ def length_of(segment: dict[str, Any]) -> int:
 
 def shown(segments: list[dict[str, Any]], found: dict[tuple[str, str], Row[Any]]) -> list[dict[str, Any]]:
     """What `multipart-manifest=get` answers."""
-    items = []
+    items: list[dict[str, Any]] = []
     for segment in segments:
+        if "data" in segment:
+            items.append({"data": segment["data"]})
+            continue
         row = found.get((segment["container"], segment["name"]))
         item = {
             "name": f"/{segment['container']}/{segment['name']}",
@@ -97,16 +111,45 @@ def shown(segments: list[dict[str, Any]], found: dict[tuple[str, str], Row[Any]]
     return items
 
 
+def raw(segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `format=raw` answers: the list as it could be sent again."""
+    items = []
+    for item in shown(segments, {}):
+        if "data" not in item:
+            item = {"path": item["name"], "size_bytes": item["bytes"], "etag": item["hash"]} | (
+                {"range": item["range"]} if "range" in item else {}
+            )
+        items.append(item)
+    return items
+
+
 def _as_stored(segment: _Shown) -> dict[str, Any]:
+    if segment.data is not None:
+        stored, trouble = _inline(segment.data)
+        if trouble:
+            raise BadRequest(f"The manifest has data that is {trouble}")
+        return stored
     container, name = _named(segment.name)
-    stored: dict[str, Any] = {"container": container, "name": name, "etag": segment.hash, "size": segment.bytes}
+    stored = {"container": container, "name": name, "etag": segment.hash, "size": segment.bytes}
     if segment.range is not None:
         stored["range"] = list(_range(segment.range, segment.bytes))
     return stored
 
 
-def _named(path: str) -> tuple[str, str]:
-    container, slash, name = path.lstrip("/").partition("/")
+def _inline(data: str) -> tuple[dict[str, Any], str]:
+    """(as stored, what is wrong with it)"""
+    try:
+        plain = base64.b64decode(data, validate=True)
+    except ValueError:
+        return {}, "data must be valid base64."
+    if not plain:
+        return {}, "too small; each segment must be at least 1 byte."
+    etag = hashlib.md5(plain, usedforsecurity=False).hexdigest()
+    return {"data": base64.b64encode(plain).decode(), "etag": etag, "size": len(plain)}, ""
+
+
+def _named(path: str | None) -> tuple[str, str]:
+    container, slash, name = (path or "").lstrip("/").partition("/")
     if not (container and slash and name):
         raise BadRequest(f"Invalid path {path!r} in the manifest: it must be /container/object.")
     return container, name

@@ -38,7 +38,7 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import metadata, objects, versioning
-from altostratus.services.object_store.logic.contents import Contents, contents_of, find_many
+from altostratus.services.object_store.logic.contents import Contents, contents_of, find_many, named
 from altostratus.services.object_store.logic.times import http_date, now_us, stamp
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
@@ -124,9 +124,11 @@ def _get(call: Call) -> Reply:
 def _manifest(call: Call, row: Row[Any], headers: dict[str, str]) -> Reply:
     """The list of a static large object instead of its bytes."""
     account = place_of(call).account
-    names = [(segment["container"], segment["name"]) for segment in row.segments]
+    if one(call, "format") == "raw":
+        body = msgspec.json.encode(manifests.raw(row.segments))
+        return finished(Reply(200, body, headers=headers, content_type="application/json; charset=utf-8"))
     with call.cloud.db.read() as tx:
-        found = find_many(tx, account, names, guard_for(call, account))
+        found = find_many(tx, account, named(row.segments), guard_for(call, account))
     body = msgspec.json.encode(manifests.shown(row.segments, found))
     return finished(Reply(200, body, headers=headers, content_type="application/json; charset=utf-8"))
 

@@ -36,7 +36,10 @@ def bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> I
 def _pieces(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
     store = store_of(call)
     for span in cut(spans, offset, length):
-        yield from store.read(span.blob_id, span.offset, span.length)
+        if span.data is not None:
+            yield span.data[span.offset : span.offset + span.length]
+        else:
+            yield from store.read(span.blob_id, span.offset, span.length)
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

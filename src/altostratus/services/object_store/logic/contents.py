@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an object's bytes are made of: its own blob, or those of the segments of a large object.
 
-A *static* large object lists its segments, with checksums that must still be right when it is read. A *dynamic* one
-names a container and a prefix (`X-Object-Manifest`): whatever is there when it is read.
+A *static* large object lists its segments, with checksums that must still be right when it is read; some may stand in
+the list itself, as `data` in base64. A *dynamic* one names a container and a prefix (`X-Object-Manifest`): whatever is
+there when it is read.
 """
 
+import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,11 +32,12 @@ Guard = Callable[[Row[Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`length` bytes of a blob."""
+    """`length` bytes of a blob, or of `data`."""
 
     blob_id: str
     offset: int
     length: int
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def cut(spans: tuple[Span, ...], offset: int, length: int) -> Iterator[Span]:
             offset -= span.length
             continue
         taken = min(span.length - offset, length)
-        yield Span(span.blob_id, span.offset + offset, taken)
+        yield Span(span.blob_id, span.offset + offset, taken, span.data)
         offset, length = 0, length - taken
 
 
@@ -85,6 +88,11 @@ def static_etag(segments: list[dict[str, Any]]) -> str:
         md5.update(f"{segment['etag']}:{first_last[0]}-{first_last[1]};".encode() if first_last else
                    segment["etag"].encode())  # fmt: skip
     return md5.hexdigest()
+
+
+def named(segments: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(container, name) of those that are objects."""
+    return [(segment["container"], segment["name"]) for segment in segments if "data" not in segment]
 
 
 def find_many(tx: Tx, account: str, names: list[tuple[str, str]], guard: Guard) -> dict[tuple[str, str], Row[Any]]:
@@ -108,9 +116,11 @@ def find_many(tx: Tx, account: str, names: list[tuple[str, str]], guard: Guard) 
 def _static_spans(tx: Tx, account: str, row: Row[Any], guard: Guard, depth: int) -> Iterator[Span]:
     if not depth:
         raise Conflict("Large objects are nested too deeply.")
-    names = [(segment["container"], segment["name"]) for segment in row.segments]
-    found = find_many(tx, account, names, guard)
+    found = find_many(tx, account, named(row.segments), guard)
     for segment in row.segments:
+        if "data" in segment:
+            yield Span("", 0, segment["size"], base64.b64decode(segment["data"]))
+            continue
         now = found.get((segment["container"], segment["name"]))
         if now is None or now.etag != segment["etag"] or now.size != segment["size"]:
             raise Conflict(
