@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills the control process of a cloud of its own while clients write objects, and looks for what was lost.
 
-Three directories are the disks; now and then one is wiped. Ends with 1 if anything that was acknowledged is not there,
-whole, or if anything leaked.
+Three directories are the disks; now and then one is wiped, or bits are flipped in its files. Ends with 1 if anything
+that was acknowledged is not there, whole, or if anything leaked.
 """
 
 import argparse
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="how long clients work")
     parser.add_argument("--kills", type=int, default=20, help="how often the control process is killed meanwhile")
     parser.add_argument("--wipes", type=int, default=2, help="how often a disk is wiped meanwhile")
+    parser.add_argument("--flips", type=int, default=2, help="how often bits are flipped in files of a disk")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result there")
@@ -35,7 +36,7 @@ def main() -> int:
     with cloud:
         trial = Trial(cloud, disks, seed=asked.seed)
         trial.begin(asked.clients)
-        harm(trial, asked.seconds, asked.kills, asked.wipes)
+        harm(trial, asked)
         trial.end()
         trial.check()
     table = Table("what", "how many")
@@ -49,21 +50,22 @@ def main() -> int:
     return 1 if trial.wrong else 0
 
 
-def harm(trial: Trial, seconds: float, kills: int, wipes: int) -> None:
-    """Spread over the time; after a wipe the disk is filled before the next one."""
-    dice, began = random.Random(kills), time.monotonic()
-    moments = sorted([(dice.uniform(0, seconds), "kill") for _ in range(kills)])
-    moments += [(seconds * (number + 1) / (wipes + 1), "wipe") for number in range(wipes)]
-    for moment, what in [*sorted(moments), (seconds, "end")]:
+def harm(trial: Trial, asked: argparse.Namespace) -> None:
+    """Spread over the time; what was done to a disk is mended before the next one."""
+    dice, began = random.Random(asked.kills), time.monotonic()
+    moments = [(dice.uniform(0, asked.seconds), "kill") for _ in range(asked.kills)]
+    for what, count in (("wipe", asked.wipes), ("flip", asked.flips)):
+        moments += [(asked.seconds * (number + 1) / (count + 1), what) for number in range(count)]
+    for moment, what in [*sorted(moments), (asked.seconds, "end")]:
         time.sleep(max(_LEAST_PAUSE_S, began + moment - time.monotonic()))
-        if what == "end":
-            return
         if what == "kill":
             trial.kill()
-        else:
+        elif what == "wipe":
             trial.wipe()
             time.sleep(_LEAST_PAUSE_S)
             trial.replicate()
+        elif what == "flip":
+            trial.flip_bits()
 
 
 if __name__ == "__main__":

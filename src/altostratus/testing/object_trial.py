@@ -53,7 +53,7 @@ class Trial:
         self.cloud, self.disks, self.dice = cloud, disks, random.Random(seed)
         self.memories: list[Memory] = []
         self.wrong: list[str] = []
-        self.kills = self.wipes = self.strays = 0
+        self.kills = self.wipes = self.flips = self.strays = 0
         self._clients: list[subprocess.Popen[bytes]] = []
         self._working = cloud.state / "clients-work"
         user_id = cloud.call("GET", "/identity/v3/users?name=admin")["users"][0]["id"]
@@ -113,6 +113,19 @@ class Trial:
         os.chown(disk, owner.uid, owner.gid)
         self.wipes += 1
 
+    def flip_bits(self) -> None:
+        """In every third copy on one disk, and have them found."""
+        for path in sorted(self.dice.choice(self.disks).glob("objects/*/*"))[::3]:
+            try:
+                with path.open("r+b") as handle:
+                    first = handle.read(1)
+                    handle.seek(0)
+                    handle.write(bytes([first[0] ^ 16]))
+                self.flips += 1
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+        self.cloud.alto("ring", "audit")
+
     def _control(self) -> int:
         """The process; 0 while it writes down its number."""
         return int(self.cloud.paths.control_pid.read_text() or 0)
@@ -136,6 +149,7 @@ class Trial:
             "requests without an answer": sum(memory.without_answer for memory in self.memories),
             "kills of the control process": self.kills,
             "disks wiped": self.wipes,
+            "copies damaged": self.flips,
             "blobs left to the sweep of orphans": self.strays,
             "lost or wrong": len(self.wrong),
         }
@@ -214,7 +228,7 @@ class Trial:
                 break
             time.sleep(0.3)
         self.strays = len(nobodys)
-        if waste or pending or (nobodys and not self.wipes):
+        if waste or pending or (nobodys and not (self.wipes or self.flips)):
             self.wrong.append(f"left over: {waste} of the waste, {pending} pending, without a row: {sorted(nobodys)}")
 
     def _need(self, method: str, path: str = "") -> bytes:
