@@ -172,6 +172,9 @@ def test_quarantine_is_emptied(place, alto):
 def test_no_trouble_without_a_ring(place):
     assert object_disks.disk_troubles(Paths(place / "state"), CloudOptions()) == []
     assert not (place / "state").exists()
+    (place / "state" / "objects").mkdir(parents=True)
+    assert object_disks.disk_troubles(Paths(place / "state"), CloudOptions()) == []
+    assert list((place / "state" / "objects").iterdir()) == [], "a ring is made by the cloud's own user"
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def _disk_view(device: Device, held: int, expected: float) -> dict[str, Any]:
 
 def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
     """Sentences about disks that do not work and copies that were set aside; none where there is no ring yet."""
-    if options.objects != "embedded" or not paths.objects.is_dir():
+    if options.objects != "embedded" or not any(paths.objects.glob("ring.json*")):
         return []
     try:
         disks = [disk for _, store in rings_of(embedded_stores(paths)) for disk in store.all_disks()]
