@@ -12,10 +12,10 @@ from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import ids, log
 
 from . import ring as rings
-from .blob_file import BLOCK_BYTES, Checksums, DamagedError
+from .blob_file import Checksums, DamagedError
 from .disk import Disk, disk_of, is_full, write_all
 from .ring import Ring, RingError
-from .writing import WritingBehind
+from .writing import BATCH_BYTES, WritingBehind
 
 _log = log.get("drivers.object_store")
 _FIRST_PART_POWER = 8
@@ -309,7 +309,7 @@ def _begin(blob_id: str, disks: Iterator[Disk], wanted: int, size: int) -> tuple
 
 def _receive(data: Readable, writing: WritingBehind, expected_size: int | None, max_bytes: int | None) -> Checksums:
     checksums = Checksums()
-    while piece := data.read(BLOCK_BYTES):
+    while piece := data.read(BATCH_BYTES):
         checksums.add(piece)
         if max_bytes is not None and checksums.size > max_bytes:
             raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")

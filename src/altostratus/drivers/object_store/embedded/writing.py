@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 # handed over at once; a slow upload holds no more than twice this
-_BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 256 * 1024
 
 
 class WritingBehind:
@@ -27,7 +27,7 @@ class WritingBehind:
         return self
 
     def add(self, piece: bytes) -> None:
-        if self._held_bytes + len(piece) > _BATCH_BYTES:
+        if self._held_bytes + len(piece) > BATCH_BYTES:
             self._join()
             pieces, self._held, self._held_bytes = self._held, [], 0
             self._behind = self._threads.submit(self._write, pieces)
