@@ -24,7 +24,7 @@ from altostratus.app.sections import load_settings
 from altostratus.app.service_list import ALL_SERVICES
 from altostratus.contracts.image_store import DiskInspector, ImageStore, StagingArea
 from altostratus.contracts.object_peer import ObjectPeer
-from altostratus.contracts.object_store import ObjectStore, ObjectStoreError, StoragePolicies
+from altostratus.contracts.object_store import ObjectStore, StoragePolicies
 from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.drivers.object_store.http_peer import HttpPeer
@@ -113,14 +113,6 @@ HOUSEKEEPING = (
 )
 
 
-def _settle_leftovers(cloud: Cloud) -> None:
-    """A cloud whose objects are elsewhere starts without them."""
-    try:
-        settle_leftovers(cloud)
-    except ObjectStoreError as error:
-        _log.warning("what was being uploaded when the cloud ended is looked at at the next start: %s", error)
-
-
 def questions(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     """What agents may ask, by name."""
     found: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -134,7 +126,7 @@ def start(cloud: Cloud, link: HostLink, paths: Paths) -> None:
     """Threads: the agents' socket, job workers, events, reconcilers."""
     link.listen_unix(paths.host_socket)
     cloud.jobs.take_over()
-    _settle_leftovers(cloud)
+    settle_leftovers(cloud)
     cloud.jobs.start_workers()
     cloud.events.start()
     own = [one for service in cloud.all_services() for one in service.reconcilers]

@@ -229,6 +229,40 @@ def test_a_deleted_blob_stays_for_those_who_read_it(store, pool):
     assert list(store.pending()) == []
 
 
+class SlowClient:
+    """Hours pass between its pieces; in the end it is gone. `look(blob_id)` is asked meanwhile."""
+
+    def __init__(self, pool, look):
+        self.pool, self.look, self.seen = pool, look, []
+
+    def read(self, size):
+        for name in self.pool.times:
+            self.pool.times[name] -= 9000
+        if self.pool.times:
+            self.seen.append(self.look(next(iter(self.pool.times)).partition(".")[0]))
+        if len(self.seen) > 10:
+            raise ConnectionError
+        return b"x" * size
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_the_age_of_an_upload(store, pool):
+    """One that is under way is young, however slow its client; one that was cut off is as old as its last piece."""
+    pool.fail("remove", errno.ETIMEDOUT)
+    client = SlowClient(pool, lambda blob_id: (store.age_s(blob_id), store.exists(blob_id)))
+    with pytest.raises(ConnectionError):
+        store.write(client)
+    assert set(client.seen) == {(0.0, False)}
+    pool.mend()
+    (blob_id,) = store.pending()
+    assert store.age_s(blob_id) < 60 and not store.exists(blob_id)
+    for name in pool.times:
+        pool.times[name] -= 9000
+    assert 9000 <= store.age_s(blob_id) < 9060
+    store.delete(blob_id)
+    assert store.age_s(blob_id) is None and not pool.objects
+
+
 def test_a_machine_without_the_library_says_what_to_install(monkeypatch):
     monkeypatch.setattr(librados, "_NAME", "libnothing.so.2")
     store = RadosStore(Connection(RadosOptions()))

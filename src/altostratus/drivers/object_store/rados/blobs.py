@@ -44,6 +44,23 @@ def fetch(pool: Pool, blob_id: str, offset: int, length: int | None) -> Iterator
         yield from _fetch_all(pool, wanted)
 
 
+def written_at(pool: Pool, blob_id: str) -> int | None:
+    """Unix time of the last write, finished or not; None: there is nothing."""
+    when = object_written_at(pool, blob_id)
+    if when is None and (count := _count_without_head(pool, blob_id)):
+        when = object_written_at(pool, layout.piece_name(blob_id, count - 1))
+    return when
+
+
+def object_written_at(pool: Pool, name: str) -> int | None:
+    try:
+        return pool.written_at(name)
+    except RadosError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
+
+
 def remove(pool: Pool, blob_id: str) -> None:
     """From its end to its beginning, the head last: whatever a crash leaves can be found and removed again."""
     for stop in range(_count_pieces(pool, blob_id), 0, -WINDOW):
@@ -75,7 +92,6 @@ def _received(span: Span, request: Request[Found]) -> bytes:
 
 
 def _count_pieces(pool: Pool, blob_id: str) -> int:
-    """Of a blob without a head: one more than the number of the last piece."""
     try:
         return layout.note_of(pool.get(blob_id, 0, 1).wait().attribute).begin // layout.PIECE_BYTES
     except DamagedError:
@@ -83,6 +99,11 @@ def _count_pieces(pool: Pool, blob_id: str) -> int:
     except RadosError as error:
         if error.errno != errno.ENOENT:
             raise
+    return _count_without_head(pool, blob_id)
+
+
+def _count_without_head(pool: Pool, blob_id: str) -> int:
+    """One more than the number of the last piece."""
     count = first = 0
     while there := _there(pool, blob_id, first):
         count = there[-1] + 1

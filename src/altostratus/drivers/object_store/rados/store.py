@@ -11,7 +11,7 @@ from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable,
 from altostratus.kernel import log
 
 from . import layout
-from .blobs import fetch, remove, send
+from .blobs import fetch, object_written_at, remove, send, written_at
 from .connection import Connection
 from .index import Index
 from .layout import DamagedError
@@ -33,17 +33,21 @@ class RadosStore:
         self._connection = connection
         self._index = Index(connection)
         self._readers = Readers(self._remove)
+        self._uploading: set[str] = set()
         # blobs of nobody that could not be removed, to be tried again
         self._left: deque[str] = deque()
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
         with _told():
             pool, blob_id = self._connection.pool(), self._index.take()
+            self._uploading.add(blob_id)
             try:
                 size = send(pool, blob_id, _pieces(data, expected_size, max_bytes))
             except BaseException as error:
                 self._discard(blob_id, error)
                 raise
+            finally:
+                self._uploading.discard(blob_id)
         if self._left:  # the cluster works again
             self.delete(self._left.popleft())
         return Blob(blob_id, size)
@@ -65,18 +69,19 @@ class RadosStore:
             self._remove(blob_id)
 
     def exists(self, blob_id: str) -> bool:
-        return self.age_s(blob_id) is not None
+        if self._readers.is_doomed(blob_id):
+            return False
+        with _told():
+            return object_written_at(self._connection.pool(), blob_id) is not None
 
     def age_s(self, blob_id: str) -> float | None:
         if self._readers.is_doomed(blob_id):
             return None
+        if blob_id in self._uploading:  # by a client that may be very slow
+            return 0.0
         with _told():
-            try:
-                return max(0.0, time.time() - self._connection.pool().written_at(blob_id))
-            except RadosError as error:
-                if error.errno == errno.ENOENT:
-                    return None
-                raise
+            when = written_at(self._connection.pool(), blob_id)
+        return None if when is None else max(0.0, time.time() - when)
 
     def pending(self) -> Iterator[str]:
         with _told():
