@@ -4,6 +4,7 @@
 import base64
 import hashlib
 import zlib
+from functools import partial
 
 import anycrc
 import pytest
@@ -15,11 +16,17 @@ from tests.services.object_store.s3.test_basics import refused
 pytestmark = pytest.mark.usefixtures("nothing_left")
 KEY = {"Bucket": "sums", "Key": "o"}
 ONE, TWO = b"hello ", b"world"
+
+
+def digest_of(name, data):
+    return hashlib.new(name, data).digest()
+
+
 MADE_BY = {
     "crc32": lambda data: zlib.crc32(data).to_bytes(4, "big"),
     "crc32c": lambda data: anycrc.Model("CRC32C").calc(data).to_bytes(4, "big"),
     "crc64nvme": lambda data: anycrc.Model("CRC64-NVME").calc(data).to_bytes(8, "big"),
-    **{name: lambda data, name=name: hashlib.new(name, data).digest() for name in ("sha1", "sha256", "sha512", "md5")},
+    **{name: partial(digest_of, name) for name in ("sha1", "sha256", "sha512", "md5")},
 }
 FULL, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
 

@@ -103,12 +103,12 @@ def given_in(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in _NO_ALGORITHMS}
 
 
-def shown_in(made: Mapping[str, str]) -> dict[str, str]:
-    """Headers that tell checksums."""
+def shown_in(made: Mapping[str, str], whole: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Headers that tell checksums, and the type of those that the whole object has."""
     if not made:
         return {}
     told = {PREFIX + name: value for name, value in made.items()}
-    return {**told, f"{PREFIX}type": checksums.type_of(next(iter(made.values())))}
+    return {**told, f"{PREFIX}type": checksums.type_of(next(iter((whole or made).values())))}
 
 
 def read_xml(call: Call, signed: Signed | None, root: str, *, checksums_stand_for_it: bool = True) -> Element:

@@ -52,7 +52,7 @@ def _get(call: Call, *, with_bytes: bool) -> Reply:
         return Reply(304, headers=headers, content_type=kind)
     status, (offset, length), made = _span_of(call, row, contents, headers)
     if call.headers.get("X-AMZ-CHECKSUM-MODE", "").upper() == "ENABLED":
-        headers |= shown_in(made)
+        headers |= shown_in(made, (row.s3 or {}).get("checksums"))
     data = bytes_of(call, contents.spans, offset, length) if with_bytes else iter(())
     return Reply(status, headers=headers, stream=data, length=length, content_type=kind)
 
