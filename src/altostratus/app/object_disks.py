@@ -215,7 +215,7 @@ def disk_troubles(paths: Paths, options: CloudOptions) -> list[str]:
     try:
         disks = [disk for _, store in rings_of(embedded_stores(paths)) for disk in store.all_disks()]
     except (RingError, PolicyError) as error:
-        return [str(error)]
+        return [str(error).rstrip(".")]
     found = []
     for disk in disks:
         trouble = _trouble_of(disk)

@@ -123,3 +123,10 @@ def test_a_lost_ring_is_not_begun_anew(tmp_path, store):
     (tmp_path / "objects" / "ring.json").unlink()
     with pytest.raises(RingError, match=r"ring\.json\.before"):
         put(again(tmp_path))
+
+
+def test_the_first_ring_is_made_again_for_its_disk(tmp_path):
+    kept = put(again(tmp_path))
+    (tmp_path / "objects" / "ring.json").unlink()
+    assert b"".join(again(tmp_path).read(kept)) == b"data"
+    put(again(tmp_path))

@@ -11,6 +11,7 @@ from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
 from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import ids, log
 
+from . import marks
 from . import ring as rings
 from .blob_file import Checksums, DamagedError
 from .disk import Disk, disk_of, is_full, write_all
@@ -127,7 +128,8 @@ class EmbeddedStore:
         first = f"{self._directory}/disk-1"
         os.makedirs(first, mode=0o700, exist_ok=True)
         empty = rings.create(_FIRST_PART_POWER, REPLICAS)
-        made, _ = rings.rebalance(rings.add(empty, first, 1, 100.0, mark=ids.new_hex_id()))
+        mark = marks.read(first) or ids.new_hex_id()  # there is one where the ring alone was lost
+        made, _ = rings.rebalance(rings.add(empty, first, 1, 100.0, mark=mark))
         with whole_file.locked(self._ring_file):
             if not os.path.exists(self._ring_file):
                 whole_file.replace(self._ring_file, rings.dump(made))
