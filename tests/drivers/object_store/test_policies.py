@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage policies: several stores as one, and the list of them."""
 
+import functools
 import io
 
 import pytest
@@ -19,10 +20,10 @@ class TestOneOfSeveral(ObjectStoreConformance):
     """The whole behaves as a store, whichever of its stores is written to."""
 
     @pytest.fixture(params=[0, 1])
-    def store(self, request, tmp_path):
+    def store(self, request, tmp_path, monkeypatch):
         stores = PolicyStores(tmp_path / "policies.json", lambda index: EmbeddedStore(tmp_path / f"ring{index}"))
         stores.alter(lambda _: BOTH)
-        stores.write = lambda data, **limits: stores.write_to(request.param, data, **limits)
+        monkeypatch.setattr(stores, "write", functools.partial(stores.write_to, request.param))
         return stores
 
 

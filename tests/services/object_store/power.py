@@ -100,6 +100,10 @@ class Story:
         (found,) = self.may_be.get(thing, [None])
         return found
 
+    def find(self, thing):
+        """What there is of it now."""
+        raise NotImplementedError
+
     def demand_kept(self):
         for thing, allowed in self.may_be.items():
             found = self.find(thing)

@@ -6,6 +6,7 @@ Folders below a prefix took four seconds where there were a million objects belo
 
 import pytest
 
+from altostratus.kernel.db import table_of
 from altostratus.services.object_store.logic import listing
 from altostratus.services.object_store.models import StoredObject
 
@@ -21,7 +22,7 @@ def objects(swift):
 
 def steps_of(cloud, **wanted):
     """(names, steps of SQLite's machine that they took)"""
-    table = StoredObject.__table__
+    table = table_of(StoredObject)
     asked = listing.Wanted(**{"limit": 100, **wanted})
     with cloud.cloud.db.read() as tx:
         key = tx.scalar(table.select().with_only_columns(table.c.container_id))

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 def test_the_new_one_is_read(cloud, store, swift, monkeypatch):
     swift("PUT", "c")
     swift.put("c/o", b"before")
-    read, turns = store.read, []
+    read = store.read
+    turns: list[object] = []
 
     def replaced(*words):
         if not turns:

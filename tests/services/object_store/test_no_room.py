@@ -38,12 +38,10 @@ def test_the_disk_of_the_database(cloud, swift):
         event.listen(db.engine, "connect", lambda connection, record: limit(connection, record, most))
 
     limited_to(pages + 2)
-    kept, answer = [], None
-    for number in range(200):
-        answer = swift("PUT", f"c/{number:03}", b"data", X_Object_Meta_Long="x" * 200)
-        if answer.status != 201:
-            break
-        kept.append(f"{number:03}")
+    kept: list[str] = []
+    put = lambda: swift("PUT", f"c/{len(kept):03}", b"data", X_Object_Meta_Long="x" * 200)  # noqa: E731
+    while (answer := put()).status == 201 and len(kept) < 200:
+        kept.append(f"{len(kept):03}")
     assert answer.status == 507 and "database" in answer.text
     assert swift.names("c") == kept
     assert all(swift("GET", f"c/{name}").content == b"data" for name in kept)

@@ -243,10 +243,11 @@ def test_large_objects_keep_their_list(kept):
 
 def test_a_version_of_a_large_object_goes_with_its_segments(kept):
     kept.put("segments")
+    made = []
     for name in ("1", "2"):
         kept.put(f"segments/{name}", b"12345")
-        made = kept("PUT", "c/o?multipart-manifest=put", f'[{{"path": "/segments/{name}"}}]'.encode())
-    newest = made.headers["x-object-version-id"]
+        made.append(kept("PUT", "c/o?multipart-manifest=put", f'[{{"path": "/segments/{name}"}}]'.encode()))
+    newest = made[-1].headers["x-object-version-id"]
     first = listed(kept)[1][1]
     answer = kept("DELETE", f"c/o?multipart-manifest=delete&version-id={first}")
     assert "Number Deleted: 2" in answer.text

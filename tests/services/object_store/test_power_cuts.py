@@ -118,8 +118,8 @@ class Versions(SwiftStory):
         one, two, three = ((os.urandom(size), None) for size in (80, 30_000, 7))
         for now, older in ((one, ()), (two, (one,)), (three, (two, one))):
             self.step(lambda now=now: self.ask("PUT", "o", now[0]), o=now, older=older)
-        for now, older in ((two, (one,)), (one, ()), (None, ())):
-            self.step(lambda: self.ask("DELETE", "o"), o=now, older=older)
+        for left, older in ((two, (one,)), (one, ()), (None, ())):
+            self.step(lambda: self.ask("DELETE", "o"), o=left, older=older)
 
     def find(self, thing):
         if thing != "older":
