@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who sent a body to where it was refused saw a broken connection instead of the refusal: it was not taken to its end."""
+"""Who sent a body to where it was refused saw a broken connection instead: the body was not taken to its end."""
 
 import pytest
 
