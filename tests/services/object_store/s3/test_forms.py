@@ -92,7 +92,7 @@ def test_anybody_where_the_buckets_policy_allows_it(s3, post):
 def test_checksums_and_tags(s3, pair, post):
     tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
     fields = {"key": "k", "tagging": tagging, "x-amz-checksum-crc64nvme": text("crc64nvme", b"hello")}
-    conditions = [["starts-with", f"${name}", ""] for name in fields]
+    conditions = [["starts-with", "$key", ""], ["starts-with", "$tagging", ""]]
     assert post(signed(pair, fields, conditions))[0] == 204
     assert s3.get_object_tagging(Bucket="open", Key="k")["TagSet"] == [{"Key": "a", "Value": "1"}]
     told = s3.head_object(Bucket="open", Key="k", ChecksumMode="ENABLED")

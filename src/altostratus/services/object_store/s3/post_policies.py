@@ -14,7 +14,7 @@ from altostratus.services.object_store.s3.errors import S3Error
 
 # fields that no condition needs to name
 _FREE = frozenset({"file", "policy", "signature", "x-amz-signature", "awsaccesskeyid", "bucket"})
-_FREE_PREFIX = "x-ignore-"
+_FREE_PREFIXES = ("x-ignore-", "x-amz-checksum-")
 
 
 class Sizes(NamedTuple):
@@ -41,7 +41,7 @@ def demand_fits(text: str, fields: Mapping[str, str], sizes: Sizes) -> Sizes:
         given = fields.get(name, "")
         if not (given == value if kind == "eq" else given.startswith(value)):
             raise _denied(f'Policy Condition failed: ["{kind}", "${name}", "{value}"]')
-    extra = sorted(name for name in set(fields) - named - _FREE if not name.startswith(_FREE_PREFIX))
+    extra = sorted(name for name in set(fields) - named - _FREE if not name.startswith(_FREE_PREFIXES))
     if extra:
         raise _denied(f"Extra input fields: {', '.join(extra)}")
     return sizes
