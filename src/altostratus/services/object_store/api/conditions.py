@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 
 from altostratus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
+from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.times import seconds_of_http_date
 
 _MOST_RANGES = 50
@@ -53,16 +54,16 @@ def ranges_of(headers: Mapping[str, str], etag: str, modified_us: int, size: int
 def _part(text: str, size: int) -> tuple[int, int] | tuple[()] | None:
     """() for one that lies outside, None for what is no range."""
     first, dash, last = text.partition("-")
-    if not dash or not (first or last) or not (first + last).isascii() or not (first + last).isdigit():
+    start, end = whole_number(first), whole_number(last)
+    if not dash or not (first or last) or (first and start is None) or (last and end is None):
         return None
-    if not first:
-        length = min(int(last), size)
+    if start is None:
+        length = min(end or 0, size)
         return (size - length, length) if length else ()
-    start = int(first)
-    end = min(int(last), size - 1) if last else size - 1
-    if last and int(last) < start:
+    if end is not None and end < start:
         return None
-    return (start, end - start + 1) if start < size else ()
+    stop = size if end is None else min(end + 1, size)
+    return (start, stop - start) if start < size else ()
 
 
 def _matches(text: str, etag: str | None) -> bool:

@@ -12,6 +12,7 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import YES, one
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.listing import Wanted
+from altostratus.services.object_store.logic.numbers import whole_number
 
 _TYPES = {"json": "application/json", "xml": "application/xml", "plain": "text/plain"}
 _ACCEPTED = {
@@ -24,7 +25,8 @@ def wanted_of(call: Call) -> Wanted:
     """The page that the query asks for. Raises PreconditionFailed for a limit above the most."""
     most = call.cloud[ObjectStoreOptions].listing_limit
     text = one(call, "limit")
-    limit = int(text) if text.isascii() and text.isdigit() else most
+    given = whole_number(text)
+    limit = most if given is None else given
     if limit > most:
         raise PreconditionFailed(f"Maximum limit is {most}.")
     if "path" in call.query:

@@ -12,6 +12,7 @@ from altostratus.kernel.errors import BadRequest, TooLarge
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import guard_for
 from altostratus.services.object_store.logic.contents import find_many
+from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.times import iso
 
 MOST_SEGMENTS = 1000
@@ -176,8 +177,9 @@ def _checked(segment: _Segment, name: tuple[str, str], row: Row[Any] | None) -> 
 
 def _range(text: str, size: int) -> tuple[int, int]:
     first, dash, last = text.partition("-")
-    if not dash or not (first + last).isdigit():
-        raise BadRequest(f"Invalid range {text!r} in the manifest: write 0-99, 100- or -50.")
-    if not first:
-        return max(size - int(last), 0), size - 1
-    return int(first), min(int(last), size - 1) if last else size - 1
+    start, end = whole_number(first), whole_number(last)
+    if not dash or not (first or last) or (first and start is None) or (last and end is None):
+        raise BadRequest(f"Invalid range {text[:60]!r} in the manifest: write 0-99, 100- or -50.")
+    if start is None:
+        return max(size - (end or 0), 0), size - 1
+    return start, size - 1 if end is None else min(end, size - 1)

@@ -17,6 +17,7 @@ from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import LengthRequired, Unprocessable, of_driver
 from altostratus.services.object_store.logic import metadata
 from altostratus.services.object_store.logic.contents import DYNAMIC
+from altostratus.services.object_store.logic.numbers import whole_number
 
 # given back as they came
 KEPT_HEADERS = (
@@ -98,12 +99,13 @@ def expected_size(call: Call) -> int | None:
     text = call.headers.get("CONTENT-LENGTH", "")
     if not text:
         raise LengthRequired("Missing Content-Length header. Say how long the object is, or send it chunked.")
-    if not (text.isascii() and text.isdigit()):
-        raise BadRequest(f"Invalid Content-Length: {text!r}.")
+    size = whole_number(text)
+    if size is None:
+        raise BadRequest(f"Invalid Content-Length: {text[:60]!r}.")
     most = call.cloud[ObjectStoreOptions].max_object_bytes
-    if int(text) > most:
-        raise TooLarge(f"Your request is too large: {text} bytes; the most is {most}. Upload it in segments.")
-    return int(text)
+    if size > most:
+        raise TooLarge(f"Your request is too large: {size} bytes; the most is {most}. Upload it in segments.")
+    return size
 
 
 def demand_etag(call: Call, md5: str) -> None:

@@ -14,6 +14,7 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import receiving
 from altostratus.services.object_store.api.visits import one, store_of, writes_of
 from altostratus.services.object_store.logic import checksums, multipart, quotas
+from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import StoredObject
@@ -110,7 +111,7 @@ def _copied(call: Call, visit: Visit, policy: int, algorithms: Collection[str]) 
     if text is None:
         return copy_bytes(call, policy, source, (0, source.contents.size), algorithms)
     found = _RANGE.fullmatch(text)
-    first, last = (int(found[1]), int(found[2])) if found else (1, 0)
+    first, last = (whole_number(found[1]) or 0, whole_number(found[2]) or 0) if found else (1, 0)
     if first > last or last >= source.contents.size:
         raise S3Error("InvalidArgument", f"The range {text[:60]!r} is not within {source.contents.size} bytes.")
     return copy_bytes(call, policy, source, (first, last - first + 1), algorithms)

@@ -13,6 +13,7 @@ from altostratus.kernel import clock
 from altostratus.kernel.auth import Context
 from altostratus.kernel.resource.call import Call
 from altostratus.services.identity.public import AccessKey, find_access_key
+from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.times import seconds_of_http_date
 from altostratus.services.object_store.s3.errors import S3Error
 
@@ -115,11 +116,12 @@ def _by_address_4(call: Call) -> Signed:
             "AuthorizationQueryParametersError",
             f"A signed address has X-Amz-Algorithm={V4}, X-Amz-Credential, -SignedHeaders, -Signature.",
         )
-    if seconds is None or not (lasts.isascii() and lasts.isdigit() and 0 < int(lasts) <= _LONGEST_S):
+    lasts_s = whole_number(lasts)
+    if seconds is None or lasts_s is None or not 0 < lasts_s <= _LONGEST_S:
         raise S3Error(
             "AuthorizationQueryParametersError", f"X-Amz-Date must be a time, X-Amz-Expires 1 to {_LONGEST_S} seconds."
         )
-    _demand_in_time(seconds, seconds + int(lasts))
+    _demand_in_time(seconds, seconds + lasts_s)
     payload = call.headers.get("X-AMZ-CONTENT-SHA256", UNSIGNED)
     return _checked_4(call, given["Credential"], given["SignedHeaders"], given["Signature"], (moment, payload))
 
