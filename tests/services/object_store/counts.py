@@ -9,6 +9,7 @@ from altostratus.services.object_store.models import (
     Container,
     MultipartUpload,
     ObjectVersion,
+    PolicyCounts,
     StoredObject,
     UploadPart,
     Waste,
@@ -37,11 +38,15 @@ def demand_sound(cloud, store):
             coming = select(func.coalesce(func.sum(part.c.size), 0)).join(upload, upload.c.id == part.c.upload_id)
             size += tx.scalar(coming.where(upload.c.container_id == row.id))
             assert (objects, size) == (row.object_count, row.bytes_used)
+        sums = select(
+            func.count(),
+            func.coalesce(func.sum(container.c.object_count), 0),
+            func.coalesce(func.sum(container.c.bytes_used), 0),
+        )
         for row in tx.rows(select(table_of(Account))):
-            counted = select(
-                func.count(),
-                func.coalesce(func.sum(container.c.object_count), 0),
-                func.coalesce(func.sum(container.c.bytes_used), 0),
-            ).where(container.c.account == row.name)
+            counted = sums.where(container.c.account == row.name)
+            assert tuple(tx.first(counted)) == (row.container_count, row.object_count, row.bytes_used)
+        for row in tx.rows(select(table_of(PolicyCounts))):
+            counted = sums.where(container.c.account == row.account, container.c.policy == row.policy)
             assert tuple(tx.first(counted)) == (row.container_count, row.object_count, row.bytes_used)
     assert list(store.pending()) == []
