@@ -14,6 +14,7 @@ happens below HTTP; the kernel does (`TCP_INFO`), and two things are done with i
 import contextlib
 import os
 import queue
+import resource
 import socket
 import struct
 import threading
@@ -56,7 +57,9 @@ class Clients:
         self._working: dict[int, float] = {}
 
     def start(self) -> None:
-        """Look for silent clients from now on."""
+        """Look for silent clients from now on. Each needs a file descriptor: as many are allowed as may be."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         threading.Thread(target=self._look_for_ever, name="silent-clients", daemon=True).start()
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -161,9 +161,9 @@ def guard_for(call: Call, account: str) -> Callable[[Row[Any]], None]:
         return guard_address
     if peers.moment_us(call) is not None:
         return peers.guard(call)
-    visitor = visitor_of(call)
 
     def guard(container: Row[Any]) -> None:
+        visitor = visitor_of(call)
         if not permission.may(visitor, account, container, "read", _WHATEVER):
             raise refused(visitor.ctx is not None, account)
 
