@@ -7,6 +7,7 @@ done or undone. Of hundreds of points some are tried, spread evenly; ALTO_ALL_CU
 
 import os
 import random
+from abc import ABC, abstractmethod
 
 from altostratus.contracts.object_store import ObjectStore
 from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
@@ -80,7 +81,7 @@ class Place:
         demand_sound(self.cloud.cloud, self.store)
 
 
-class Story:
+class Story(ABC):
     """What a client does: its `run` takes steps, its `find(thing)` tells what is there; None: nothing.
 
     `clear` takes away what it has made, for the files of many stories make a slow disk.
@@ -100,9 +101,9 @@ class Story:
         (found,) = self.may_be.get(thing, [None])
         return found
 
+    @abstractmethod
     def find(self, thing):
-        """What there is of it now."""
-        raise NotImplementedError
+        """What there is of it now; None: nothing."""
 
     def demand_kept(self):
         for thing, allowed in self.may_be.items():
