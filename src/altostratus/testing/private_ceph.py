@@ -154,7 +154,8 @@ class PrivateCeph:
         """A daemon: mon.a, osd.0 ..."""
         kind, _, id = name.partition(".")
         with (self.directory / "out").open("ab") as out:
-            argv = [self._path(f"ceph-{kind}"), "-f", "-c", str(self.conf), "-i", id]
+            # ended with the tests, even if those are killed
+            argv = ["setpriv", "--pdeathsig", "KILL", self._path(f"ceph-{kind}"), "-f", "-c", str(self.conf), "-i", id]
             self._processes[name] = subprocess.Popen(argv, env=environment(), stdout=out, stderr=out)
 
     def kill(self, name: str) -> None:

@@ -290,4 +290,4 @@ def test_large_blobs_take_little_memory(options):
     paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(argv, env=environment() | paths, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 48, "MiB"
+    assert int(done.stdout) < 32, "MiB"
