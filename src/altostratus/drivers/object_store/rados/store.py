@@ -48,8 +48,7 @@ class RadosStore:
                 raise
             finally:
                 self._uploading.discard(blob_id)
-        if self._left:  # the cluster works again
-            self.delete(self._left.popleft())
+        self._remove_one_left()
         return Blob(blob_id, size)
 
     def settle(self, blob_id: str) -> None:
@@ -97,6 +96,14 @@ class RadosStore:
             self._left.append(blob_id)
         else:
             self._remove(blob_id)
+
+    def _remove_one_left(self) -> None:
+        """The cluster works again."""
+        try:
+            blob_id = self._left.popleft()
+        except IndexError:
+            return
+        self._remove(blob_id)
 
     def _remove(self, blob_id: str) -> None:
         try:
