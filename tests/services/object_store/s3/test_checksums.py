@@ -129,6 +129,8 @@ def test_of_parts(s3, algorithm, asked, kind):
     assert (done[name], done["ChecksumType"]) == (again[name], again["ChecksumType"]) == (value, kind)
     told = s3.head_object(**KEY, ChecksumMode="ENABLED")
     assert (told[name], told["ChecksumType"]) == (value, kind)
+    listed = s3.list_objects_v2(Bucket="sums")["Contents"][0]
+    assert (listed["ChecksumAlgorithm"], listed["ChecksumType"]) == ([algorithm.upper()], kind)
     assert s3.get_object(**KEY, ChecksumMode="ENABLED")["Body"].read() == ONE + TWO
     assert s3.copy_object(Bucket="sums", Key="c", CopySource=KEY)["CopyObjectResult"][name] == text(
         algorithm, ONE + TWO

@@ -11,7 +11,7 @@ from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import one
-from altostratus.services.object_store.logic import listing, versioning
+from altostratus.services.object_store.logic import checksums, listing, versioning
 from altostratus.services.object_store.models import StoredObject
 from altostratus.services.object_store.s3.errors import S3Error
 from altostratus.services.object_store.s3.shapes import encoded, iso_z, number_of, owner, quoted
@@ -137,14 +137,15 @@ def _asked(call: Call, visit: Visit, more: bool) -> list[Member]:
 def _shown(call: Call, item: _Item, further: list[Member], *, name: str = "Contents") -> Member:
     if isinstance(item, listing.Subdir):
         return ("CommonPrefixes", [("Prefix", encoded(call, str(item)))])
-    checksums = sorted((item.s3 or {}).get("checksums", {}))
+    made = (item.s3 or {}).get("checksums", {})
     return (
         name,
         [
             ("Key", encoded(call, item.name)),
             ("LastModified", iso_z(item.modified_us)),
             ("ETag", quoted(etag_of(item))),
-            *(("ChecksumAlgorithm", algorithm.upper()) for algorithm in checksums),
+            *(("ChecksumAlgorithm", algorithm.upper()) for algorithm in sorted(made)),
+            *(("ChecksumType", kind) for kind in {checksums.type_of(value) for value in made.values()}),
             ("Size", item.size),
             ("StorageClass", "STANDARD"),
             *further,

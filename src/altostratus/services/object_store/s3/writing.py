@@ -119,7 +119,8 @@ def described_by(call: Call, container: Row[Any]) -> dict[str, Any]:
     headers = {name: call.headers[name.upper()] for name in kept}
     if "content-encoding" in headers:
         inner = [part.strip() for part in headers["content-encoding"].split(",")]
-        headers["content-encoding"] = ",".join(part for part in inner if part and part != "aws-chunked")
+        if "aws-chunked" in inner:
+            headers["content-encoding"] = ", ".join(part for part in inner if part and part != "aws-chunked")
     return {
         "content_type": call.headers.get("CONTENT-TYPE") or "binary/octet-stream",
         "meta": meta,
