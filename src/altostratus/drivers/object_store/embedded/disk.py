@@ -14,10 +14,12 @@ are not flushed: what a power cut loses or brings back there is found by the swe
 import errno
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from altostratus.drivers.object_store.whole_file import sync_directory
 from altostratus.kernel import ids
@@ -130,6 +132,9 @@ class Disk:
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return None
+
+    def url_of(self, blob_id: str, partition: int) -> str:
+        return f"file://{socket.gethostname()}{quote(self._file(blob_id, partition))}"
 
     def quarantine(self, blob_id: str, partition: int) -> None:
         _ensure_directory(self._quarantine)

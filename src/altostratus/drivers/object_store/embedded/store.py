@@ -14,6 +14,7 @@ from altostratus.kernel import ids, log
 from . import marks
 from . import ring as rings
 from .blob_file import Checksums, DamagedError
+from .deletes import Deletes
 from .disk import Disk, disk_of, is_full, write_all
 from .ring import Ring, RingError
 from .writing import BATCH_BYTES, WritingBehind
@@ -81,6 +82,7 @@ class EmbeddedStore:
         self._former_file = f"{self._ring_file}.before"
         self.audit_file = f"{directory}/audit.json"
         self._lock = threading.Lock()
+        self.deletes = Deletes()
         self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
         self._seen: tuple[int, int] | None = None
         self._present = _View(Ring(1, 1), {})
@@ -215,11 +217,12 @@ class EmbeddedStore:
     def delete(self, blob_id: str) -> None:
         view = self._view()
         partition = view.ring.partition_of(blob_id)
-        for disk in view.disks.values():
-            try:
-                disk.remove(blob_id, partition)
-            except OSError as error:
-                _log.warning("blob %s cannot be removed from %s now: %s", blob_id, disk.path, error)
+        with self.deletes.of(blob_id):
+            for disk in view.disks.values():
+                try:
+                    disk.remove(blob_id, partition)
+                except OSError as error:
+                    _log.warning("blob %s cannot be removed from %s now: %s", blob_id, disk.path, error)
 
     def exists(self, blob_id: str) -> bool:
         view = self._view()
@@ -231,6 +234,11 @@ class EmbeddedStore:
         partition = view.ring.partition_of(blob_id)
         ages = [disk.age_s(blob_id, partition) for disk in view.disks.values()]
         return min((age for age in ages if age is not None), default=None)
+
+    def locations(self, blob_id: str) -> list[str]:
+        view = self._view()
+        partition = view.ring.partition_of(blob_id)
+        return [disk.url_of(blob_id, partition) for disk in view.in_order(partition) if disk.has(blob_id, partition)]
 
     def pending(self) -> Iterator[str]:
         for disk in self.all_disks():

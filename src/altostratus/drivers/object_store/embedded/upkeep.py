@@ -189,31 +189,37 @@ class _Replication:
         return set(self._store.pending())
 
     def _copy_to(self, target: Disk, blob_id: str, partition: int) -> bool:
-        for source in self._store.in_order(partition):
-            if target.id in self._broken:
-                return False
-            if source.id == target.id or source.id in self._broken:
-                continue
-            try:
-                blob = source.open(blob_id, partition)
-            except (FileNotFoundError, DamagedError):
-                continue
-            except OSError as error:
-                self.give_up(source, error)
-                continue
-            try:
-                target.take_copy(blob, blob_id, partition)
-            except DamagedError:
-                continue  # the auditor, or whoever reads it, sets it aside
-            except OSError as error:
-                self.give_up(target, error)
-                return False
-            finally:
-                blob.close()
-                self.pace.rest()
-            self.tally.copied += 1
-            return True
-        return False
+        with self._store.deletes.watched() as deleted:
+            made = any(
+                self._copy_from(source, target, blob_id, partition)
+                for source in self._store.in_order(partition)
+                if target.id not in self._broken and source.id != target.id and source.id not in self._broken
+            )
+            if made and blob_id in deleted:
+                self._remove(target, [blob_id], partition)
+                made = False
+        self.tally.copied += made
+        return made
+
+    def _copy_from(self, source: Disk, target: Disk, blob_id: str, partition: int) -> bool:
+        try:
+            blob = source.open(blob_id, partition)
+        except (FileNotFoundError, DamagedError):
+            return False
+        except OSError as error:
+            self.give_up(source, error)
+            return False
+        try:
+            target.take_copy(blob, blob_id, partition)
+        except DamagedError:
+            return False  # the auditor, or whoever reads it, sets it aside
+        except OSError as error:
+            self.give_up(target, error)
+            return False
+        finally:
+            blob.close()
+            self.pace.rest()
+        return True
 
     def _remove(self, disk: Disk, blob_ids: Iterable[str], partition: int) -> None:
         for blob_id in blob_ids:
