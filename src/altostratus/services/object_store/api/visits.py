@@ -94,7 +94,9 @@ def container_for(call: Call, place: Place, what: What, *, prefix: str = "") -> 
     if "temp_url_sig" in call.query and what != "list":
         return _container_by_address(call, place, wish)
     if peers.AUTH in call.headers:
-        return peers.container_of_peer(call)
+        kept_here = peers.container_of_peer(call)
+        demand_not_denied(call, seen(call, None), kept_here, wish)
+        return kept_here
     visitor = visitor_of(call)
     with call.cloud.db.read() as tx:
         row = containers.find(tx, place.account, place.container)
