@@ -31,7 +31,7 @@ def _call(step: Call, base_url: str, memory: Memory) -> Result:
     if not wanted:
         return Result(False, f"{status}: {_words(text)}" if text else str(status))
     learn(step.keep, {"header": reply_headers, **_decoded(text)}, memory)
-    return Result(True if step.offered else None, str(status))
+    return Result(True, str(status))
 
 
 def send(method: str, url: str, body: str | None, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:

@@ -12,6 +12,7 @@ NAMES = {
     "object": "hills/first.jpg",
     "second": "hills/second.jpg",
     "album": "album.jpg",
+    "response": "v2",
 }
 _BY = "demo"
 _SITE = "http://photos.example.org"
@@ -23,8 +24,7 @@ WHOLE = (
     Call("GET /info", by=""),
     Call("GET /healthcheck", by=""),
     Call("GET /crossdomain.xml", by=""),
-    # tells programs beside upstream's storage servers where copies lie; here no server is beside another
-    Call("GET /v1/endpoints", by="", status=404, offered=False),
+    Call("GET /v1/endpoints"),
 )
 
 ACCOUNTS = (
@@ -53,6 +53,9 @@ OBJECTS = (
     Call("HEAD /v1/{account}/{container}/{object}", by=_BY),
     Call("GET /v1/{account}/{container}/{object}", headers={"Range": "bytes=2-8"}, by="", status=206),
     Call("OPTIONS /v1/{account}/{container}/{object}", headers=_ASKING, by=""),
+    Call("GET /endpoints/{response}/{account}"),
+    Call("GET /endpoints/{response}/{account}/{container}"),
+    Call("GET /endpoints/{response}/{account}/{container}/{object}"),
     Call("COPY /v1/{account}/{container}/{object}", headers={"Destination": "photos/copied.jpg"}, by=_BY),
 )
 

@@ -20,7 +20,6 @@ class Call(NamedTuple):
     keep     `name=place` pairs; a place is a path in the reply (`user.id`, `users.0.id`) or `header.NAME`
     by       whose token it carries: a user of the memory's tokens, or "" for none
     status   the only right one, where any 2xx would not do
-    offered  no: upstream has it as an option, this cloud has not
     """
 
     name: str
@@ -30,7 +29,6 @@ class Call(NamedTuple):
     query: str | Callable[[Memory], str] = ""
     headers: dict[str, str] | Callable[[Memory, str], dict[str, str]] = {}
     status: int | None = None
-    offered: bool = True
 
     @property
     def method(self) -> str:

@@ -36,3 +36,7 @@ def cinder() -> list[RuleDefault]:
 
 def nova() -> list[RuleDefault]:
     return _rules("nova")
+
+
+def swift() -> list[RuleDefault]:
+    return _rules("swift")

@@ -77,6 +77,9 @@ class ObjectStore(Protocol):
     def age_s(self, blob_id: str) -> float | None:
         """Seconds since the youngest copy, finished or not, was written to; None: there is none."""
 
+    def locations(self, blob_id: str) -> list[str]:
+        """URLs of the copies that there are, `file://HOST/...` or others that programs beside the data can open."""
+
 
 class StoragePolicy(msgspec.Struct, frozen=True):
     """A way of keeping blobs that containers choose by its name: a ring or a pool of its own.

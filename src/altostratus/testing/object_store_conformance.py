@@ -3,6 +3,7 @@
 
 import io
 import os
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -68,6 +69,13 @@ class ObjectStoreConformance:
         with pytest.raises(ConnectionError):
             store.write(_Dripping(b"x" * MIB, 1000, ConnectionError("gone")))
         assert list(store.pending()) == [] and list(store.blob_ids()) == []
+
+    def test_locations_go_with_the_blob(self, store: ObjectStore) -> None:
+        first, second = store.write(io.BytesIO(b"1")), store.write(io.BytesIO(b"2"))
+        before = store.locations(second.id)
+        assert all(urlsplit(url).scheme and urlsplit(url).path.endswith(second.id.split(":")[-1]) for url in before)
+        store.delete(first.id)
+        assert store.locations(first.id) == [] and store.locations(second.id) == before
 
     def test_pending_until_settled(self, store: ObjectStore) -> None:
         first, second = store.write(io.BytesIO(b"1")), store.write(io.BytesIO(b"2"))

@@ -115,6 +115,10 @@ class PolicyStores:
         store, own_id = self._of(blob_id)
         return store.age_s(own_id)
 
+    def locations(self, blob_id: str) -> list[str]:
+        store, own_id = self._of(blob_id)
+        return store.locations(own_id)
+
     def pending(self) -> Iterator[str]:
         for policy, store in self.stores():
             yield from (whole_id(policy.index, own_id) for own_id in store.pending())

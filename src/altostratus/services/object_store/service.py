@@ -5,6 +5,7 @@ from altostratus.kernel.resource.service import Service
 from altostratus.services.object_store.api.accounts import AccountOf
 from altostratus.services.object_store.api.containers import ContainerOf
 from altostratus.services.object_store.api.edge import Edge
+from altostratus.services.object_store.api.endpoints import Endpoints, OwnEndpoints
 from altostratus.services.object_store.api.info import Crossdomain, Health, Info
 from altostratus.services.object_store.api.metering import ensure_meter
 from altostratus.services.object_store.api.objects import ObjectOf
@@ -30,7 +31,19 @@ SERVICE = Service(
     classic_port=8080,
     policy_namespace="swift",
     envelope=envelope,
-    resources=(Info, Health, Crossdomain, AccountOf, ContainerOf, ObjectOf, S3Account, Bucket, BucketObject),
+    resources=(
+        Info,
+        Health,
+        Crossdomain,
+        OwnEndpoints,
+        Endpoints,
+        AccountOf,
+        ContainerOf,
+        ObjectOf,
+        S3Account,
+        Bucket,
+        BucketObject,
+    ),
     options=(ObjectStoreOptions, RateLimitOptions, ContainerSyncOptions),
     edge=Edge,
     seeds=(ensure_reseller_admin, ensure_paces, ensure_meter),

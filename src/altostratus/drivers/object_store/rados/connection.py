@@ -38,6 +38,10 @@ class Connection:
         """It has keys, which an erasure-coded pool has not. Raises RadosError."""
         return self._usable().pending
 
+    def url_of(self, blob_id: str) -> str:
+        """Of the blob's head, for people and programs that know the cluster."""
+        return f"rados://{self._options.pool}/{self._options.namespace}/{blob_id}"
+
     def _usable(self) -> "Pools":
         found = self._pools
         if found is None or found.gone:

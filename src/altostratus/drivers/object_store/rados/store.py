@@ -82,6 +82,9 @@ class RadosStore:
             when = written_at(self._connection.pool(), blob_id)
         return None if when is None else max(0.0, time.time() - when)
 
+    def locations(self, blob_id: str) -> list[str]:
+        return [self._connection.url_of(blob_id)] if self.exists(blob_id) else []
+
     def pending(self) -> Iterator[str]:
         with _told():
             yield from self._index.ids()

@@ -28,7 +28,7 @@ class Edge:
         path = env["PATH_INFO"]
         if not f"{path}/".startswith(f"{_ROOT}/") and signatures.is_signed(env):
             env["PATH_INFO"] = signatures.ROOT + path
-        elif path in _AT_HOST_ROOT:
+        elif path in _AT_HOST_ROOT or path.startswith("/endpoints/"):
             env["PATH_INFO"] = _ROOT + path
         elif env["REQUEST_METHOD"] == "COPY" and path.startswith(f"{_ROOT}/v1/"):
             _turn_round(env, path)

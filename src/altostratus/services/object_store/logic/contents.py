@@ -57,10 +57,10 @@ def contents_of(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
         return Contents(f'"{row.etag}"', row.size, row.modified_us, spans)
     if DYNAMIC in row.headers:
         return _dynamic(tx, account, row, guard)
-    return Contents(row.etag, row.size, row.modified_us, _own_spans(tx, row))
+    return Contents(row.etag, row.size, row.modified_us, own_spans(tx, row))
 
 
-def _own_spans(tx: Tx, row: Row[Any]) -> tuple[Span, ...]:
+def own_spans(tx: Tx, row: Row[Any]) -> tuple[Span, ...]:
     """An object's own bytes, in one piece or in the parts of an upload."""
     if row.parts_id is None:
         return (Span(row.blob_id, 0, row.size),) if row.blob_id is not None else ()
@@ -130,7 +130,7 @@ def _static_spans(tx: Tx, account: str, row: Row[Any], guard: Guard, depth: int)
         if now.segments is not None:
             inner = tuple(_static_spans(tx, account, now, guard, depth - 1))
         else:
-            inner = _own_spans(tx, now)
+            inner = own_spans(tx, now)
         first, last = segment.get("range") or (0, now.size - 1)
         yield from cut(inner, first, last - first + 1)
 
@@ -150,5 +150,5 @@ def _dynamic(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
         f'"{etag}"',
         sum(stored.held_bytes(part._mapping) for part in parts),
         max([row.modified_us, *(part.modified_us for part in parts)]),
-        tuple(span for part in parts for span in _own_spans(tx, part)),
+        tuple(span for part in parts for span in own_spans(tx, part)),
     )
