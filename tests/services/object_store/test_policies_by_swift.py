@@ -17,6 +17,7 @@ def set_policy(swift, *statements):
     """Of the container open."""
     with swift.cloud.cloud.db.write() as tx:
         row = containers.find(tx, swift.base.rpartition("/")[2], "open")
+        assert row is not None
         containers.set_s3(tx, row, policy=policy(*statements))
 
 
