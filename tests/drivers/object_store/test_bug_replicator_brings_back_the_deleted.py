@@ -36,7 +36,8 @@ def blob_id(store, disks):
 @pytest.mark.parametrize("deleted_on", [0, 1, 2, 3], ids=["none", "one", "two", "all"])
 def test_deleted_meanwhile(store, blob_id, monkeypatch, deleted_on):
     """The delete has come to so many disks when the copy is made."""
-    take_copy, remove, removed = Disk.take_copy, Disk.remove, []
+    take_copy, remove = Disk.take_copy, Disk.remove
+    removed: list[object] = []
 
     def stopping(disk, *words):
         if len(removed) == deleted_on and "copying" not in removed:
