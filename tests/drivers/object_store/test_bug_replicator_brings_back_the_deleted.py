@@ -10,17 +10,6 @@ import pytest
 
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import replicate
-from tests.drivers.object_store.disks import make_disks, make_store
-
-
-@pytest.fixture
-def disks(tmp_path):
-    return make_disks(tmp_path, 3)
-
-
-@pytest.fixture
-def store(tmp_path, disks):
-    return make_store(tmp_path / "objects", disks)
 
 
 @pytest.fixture

@@ -13,17 +13,12 @@ from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.embedded import quarantine, ring, upkeep
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
-from tests.drivers.object_store.disks import make_disks, make_store
+from tests.drivers.object_store.disks import make_disks
 
 
 @pytest.fixture
 def disks(tmp_path):
     return make_disks(tmp_path, 4)
-
-
-@pytest.fixture
-def store(tmp_path, disks):
-    return make_store(tmp_path / "objects", disks)
 
 
 def put(store, data):

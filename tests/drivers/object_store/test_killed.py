@@ -10,10 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
-from tests.drivers.object_store.disks import make_disks, make_store
 
 WRITER = Path(__file__).with_name("killed_writer.py")
 ROUND_S = 1.0
@@ -33,16 +30,6 @@ for size in (499_999, 500_001, 5_000_000):
         print(error.reason)
 print(set(store.blob_ids()) == {before.id}, list(store.pending()), b"".join(store.read(before.id)))
 """
-
-
-@pytest.fixture
-def disks(tmp_path):
-    return make_disks(tmp_path, 3)
-
-
-@pytest.fixture
-def store(tmp_path, disks):
-    return make_store(tmp_path / "objects", disks)
 
 
 class Rows:

@@ -14,19 +14,8 @@ from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring
 from altostratus.drivers.object_store.embedded.ring import RingError
 from altostratus.drivers.object_store.embedded.upkeep import replicate
-from tests.drivers.object_store.disks import make_disks, make_store
 
 MOUNTED = Path(__file__).with_name("mounted_disks.py")
-
-
-@pytest.fixture
-def disks(tmp_path):
-    return make_disks(tmp_path, 3)
-
-
-@pytest.fixture
-def store(tmp_path, disks):
-    return make_store(tmp_path / "objects", disks)
 
 
 def put(store, data=b"data"):

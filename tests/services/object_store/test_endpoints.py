@@ -5,11 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from altostratus.contracts.object_store import ObjectStore
 from altostratus.drivers.object_store.embedded import EmbeddedStore
 from altostratus.drivers.object_store.embedded.ring import add, create, rebalance
-from altostratus.services.object_store.service import SERVICE
-from altostratus.testing.cloud import TestCloud
 from tests.services.object_store.conftest import Swift
 
 
@@ -28,12 +25,6 @@ def store(tmp_path):
 
     made.alter_ring(three)
     return made
-
-
-@pytest.fixture
-def cloud(tmp_path, store):
-    with TestCloud(tmp_path, services=(SERVICE,), prepare=lambda cloud: cloud.add_part(ObjectStore, store)) as cloud:
-        yield cloud
 
 
 @pytest.fixture
