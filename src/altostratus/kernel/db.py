@@ -209,7 +209,7 @@ class Tx:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo only what happened inside when it raises."""
-        kept, point = len(self._after), self.conn.begin_nested()
+        kept, point = len(self._after), _Point(self._driver) if self._driver is not None else self.conn.begin_nested()
         try:
             yield
         except BaseException as error:
@@ -227,6 +227,21 @@ class Tx:
         effects, self._after = self._after, []
         for effect in effects:
             effect()
+
+
+class _Point:
+    """A savepoint of SQLite's; the innermost one is meant, so all have the same name."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        tell_driver(driver, "SAVEPOINT point")
+
+    def rollback(self) -> None:
+        tell_driver(self._driver, "ROLLBACK TO point")
+        self.commit()
+
+    def commit(self) -> None:
+        tell_driver(self._driver, "RELEASE point")
 
 
 _READERS_AT_ONCE = 2
