@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole cloud, with real tokens."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,3 +18,12 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeClou
     monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     with WholeCloud(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Commands that run in this process make files for the cloud's user only; what runs after them must not."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
