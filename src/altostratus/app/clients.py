@@ -31,6 +31,7 @@ App = Callable[..., Iterable[bytes]]
 _STATE, _TIMES, _INFO_BYTES = struct.Struct("B"), struct.Struct("44xI4xI"), 104
 _ESTABLISHED, _LISTENING = 1, 10
 _LOOK_EVERY_S = 10.0
+_LONGEST_LENGTH = 20
 # a connection that its client closed is gone within this time, if no request is worked on for it
 _CLOSING_LOOKS, _CLOSING_PAUSE_S = 20, 0.05
 
@@ -170,12 +171,20 @@ class _Body:
         self._body, self._clients = body, clients
         chunked = env.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
         self._peer = env.get("REMOTE_ADDR", "") if chunked else ""
+        length = env.get("CONTENT_LENGTH", "")
+        # bytes that are still to come, where that is known
+        self._left = int(length) if length.isdecimal() and len(length) < _LONGEST_LENGTH and not chunked else -1
 
     def read(self, size: int = -1) -> bytes:
         """Raises OSError for a chunked body that does not come to its end."""
         if size < 0:
             return b"".join(iter(lambda: self.read(1 << 16), b""))
-        return self._clients.wait_for_client(self._read, size)
+        if self._left == 0:
+            return b""
+        data = self._clients.wait_for_client(self._read, size)
+        if self._left > 0:
+            self._left = max(0, self._left - len(data))
+        return data
 
     def _read(self, size: int) -> bytes:
         data: bytes = self._body.read(size)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of an upload on their way to the store, and the headers that describe them."""
 
+import functools
 import hashlib
 import mimetypes
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ KEPT_HEADERS = (
     "content-encoding", "content-disposition", "content-language", "cache-control", "expires", "x-robots-tag",
     DYNAMIC,
 )  # fmt: skip
+_LONGEST_ENDINGS = 40
 _EMPTY_MD5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 
 
@@ -123,7 +125,13 @@ def content_type_of(call: Call, name: str) -> str:
 
 
 def guessed_type(name: str) -> str:
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+    """By the last two endings of the name, `.tar.gz`."""
+    return _type_of_endings(".".join(name.rpartition("/")[2].rsplit(".", 2)[1:])[-_LONGEST_ENDINGS:])
+
+
+@functools.lru_cache(maxsize=1024)
+def _type_of_endings(endings: str) -> str:
+    return mimetypes.guess_type(f"name.{endings}")[0] or "application/octet-stream"
 
 
 def described(call: Call) -> dict[str, Any]:

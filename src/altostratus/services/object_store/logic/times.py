@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moments in whole microseconds since 1970, and the forms in which Swift shows them."""
 
+import functools
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -22,7 +23,11 @@ def stamp(moment_us: int) -> str:
 
 def http_date(moment_us: int) -> str:
     """`Last-Modified`: whole seconds, rounded up, so that nothing was changed later than it says."""
-    seconds = -(-moment_us // _SECOND)
+    return _http_date(-(-moment_us // _SECOND))
+
+
+@functools.lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
     return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
 
 
