@@ -198,7 +198,8 @@ def test_a_disk_is_never_filled_to_its_end(store, disks, monkeypatch):
 
     kept = put(store, b"before")
     monkeypatch.setattr(os, "statvfs", statvfs)
-    put(store, b"x" * 1000)
+    for _ in range(20):  # some of them on each disk
+        put(store, b"x" * 1000)
     for size, expected, left in ((1000, 1000, 999), (2_000_000, 2_000_000, 1_900_000), (300_000, None, 100_000)):
         free[0] = left
         with pytest.raises(ObjectStoreError) as refused:
