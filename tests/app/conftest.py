@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
+from altostratus.app import object_disks
 from altostratus.services.identity.tokens import passwords
 
 from .whole_cloud import WholeCloud
@@ -27,3 +28,14 @@ def umask() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """For `alto ring` in this process: a state directory, and four directories that may become disks."""
+    monkeypatch.setenv("ALTO_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(object_disks, "drop_privileges", lambda identity: None)
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    return tmp_path

@@ -13,15 +13,9 @@ from altostratus.cli.ring import app
 
 
 @pytest.fixture
-def alto(tmp_path, monkeypatch):
-    monkeypatch.setenv("ALTO_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(object_disks, "drop_privileges", lambda identity: None)
-    for name in "abcd":
-        (tmp_path / name).mkdir()
-
+def alto(place):
     def run(*words):
-        done = CliRunner().invoke(app, [str(tmp_path / word) if word in set("abcd") else word for word in words])
+        done = CliRunner().invoke(app, [str(place / word) if word in set("abcd") else word for word in words])
         return SimpleNamespace(exit_code=done.exit_code, all=done.output + done.stderr)
 
     return run

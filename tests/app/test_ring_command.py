@@ -16,16 +16,6 @@ from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("ALTO_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(object_disks, "drop_privileges", lambda identity: None)
-    for name in "abcd":
-        (tmp_path / name).mkdir()
-    return tmp_path
-
-
-@pytest.fixture
 def alto(place):
     def run(*words):
         return CliRunner().invoke(app, [str(word) for word in words])

@@ -2,7 +2,9 @@
 """Writes that share a transaction are as good as alone."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import func, select
@@ -92,3 +94,35 @@ def test_a_commit_that_fails_is_told_to_all(db):
     for _ in range(2):
         with pytest.raises(OSError, match="the disk is gone"):
             together.run(add("one"))
+
+
+def test_what_may_have_been_committed_is_not_written_again(db, monkeypatch):
+    """The disk fails while it flushes: nobody knows. A second try could take its own first one for somebody else's."""
+    together, begun, gate, calls = WritesTogether(db), threading.Event(), threading.Event(), []
+    whole = db.write
+
+    @contextmanager
+    def committed_and_not_told():
+        with whole() as tx:
+            yield tx
+        raise OSError("the answer was lost")
+
+    def first(_tx):
+        begun.set()
+        gate.wait(10)
+
+    def counted(tx):
+        calls.append(1)
+        tx.insert(QuotaLock, project_id=str(len(calls)))
+
+    with ThreadPoolExecutor(5) as pool:
+        leading = pool.submit(together.run, first)
+        assert begun.wait(10)
+        rest = [pool.submit(together.run, counted) for _ in range(4)]
+        while len(together._waiting) < len(rest):
+            time.sleep(0.01)
+        monkeypatch.setattr(db, "write", committed_and_not_told)
+        gate.set()
+        assert leading.exception() is None
+        assert all("the answer was lost" in str(one.exception()) for one in rest)
+    assert len(calls) == len(rest) == len(rows(db))

@@ -166,11 +166,17 @@ def test_metadata_is_replaced(swift):
     assert swift("GET", "c/o").content == b"data"
 
 
-def test_type_by_name(swift):
-    swift.put("c/page.html", b"x")
-    assert swift("HEAD", "c/page.html").headers["content-type"] == "text/html"
-    swift.put("c/unknown", b"x")
-    assert swift("HEAD", "c/unknown").headers["content-type"] == "application/octet-stream"
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("page.html", "text/html"), ("a/PICTURE.JPG", "image/jpeg"), ("old.1.tar.gz", "application/x-tar"),
+        ("unknown", "application/octet-stream"), ("page.html/unknown", "application/octet-stream"),
+        ("a." + "x" * 500, "application/octet-stream"),
+    ],
+)  # fmt: skip
+def test_type_by_name(swift, name, kind):
+    swift.put(f"c/{name}", b"x")
+    assert swift("HEAD", f"c/{name}").headers["content-type"] == kind
 
 
 @pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
