@@ -250,7 +250,7 @@ def _hear_out(request: falcon.Request, call: Call | None) -> None:
     Who has asked whether to send anything is told without it.
     """
     length = request.env.get("CONTENT_LENGTH", "")
-    if call is None or call.stream is None or not length.isdigit() or int(length) > _HEARD_BYTES:
+    if call is None or call.stream is None or not length.isdecimal() or int(length) > _HEARD_BYTES:
         return
     if "HTTP_EXPECT" in request.env:
         return

@@ -66,7 +66,7 @@ def _shown(call: Call, row: Row[Any], members: list[str]) -> dict[str, Any]:
 
 def _get(call: Call) -> Row[Any]:
     key = call.params["id"]
-    row = call.tx.find(AggregateRow, int(key)) if key.isdigit() and len(key) < 18 else None
+    row = call.tx.find(AggregateRow, int(key)) if key.isascii() and key.isdigit() and len(key) < 18 else None
     if row is None:
         raise NotFound(f"Aggregate {key} could not be found.")
     return row

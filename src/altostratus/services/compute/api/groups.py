@@ -8,6 +8,7 @@ from sqlalchemy import select
 from altostratus.kernel import clock, ids
 from altostratus.kernel.db import Row, table_of
 from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import MEMBER, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -18,6 +19,7 @@ from altostratus.services.compute.models.hosts import ServerGroup as GroupRow
 from altostratus.services.compute.models.servers import Server
 
 _RULE = "os_compute_api:os-server-groups"
+_LONGEST = 1000
 _OLD = ["anti-affinity", "affinity"]
 _SOFT = [*_OLD, "soft-anti-affinity", "soft-affinity"]
 
@@ -44,19 +46,20 @@ def _shown(call: Call, row: Row[Any], members: list[str]) -> dict[str, Any]:
     return shown
 
 
+def _number(call: Call, name: str, default: int) -> int:
+    found = whole_number(call.query.get(name, [""])[-1] or str(default))
+    if found is None:
+        raise BadRequest(f"{name} must be a whole number that is not negative, not {call.query[name][-1]!r}.")
+    return found
+
+
 def list_groups(call: Call) -> Reply:
     """Groups of the project; with `all_projects` of all, for administrators."""
     table = table_of(GroupRow)
     statement = select(table).order_by(table.c.created_at, table.c.id)
     if not (call.wants_all_projects() and call.may(f"{_RULE}:index:all_projects")):
         statement = statement.where(table.c.project_id == call.ctx.project_id)
-    for name in ("limit", "offset"):
-        text = call.query.get(name, [""])[-1]
-        if text and not text.isdigit():
-            raise BadRequest(f"{name} must be a whole number that is not negative, not {text!r}.")
-    if call.query.get("offset", [""])[-1]:
-        statement = statement.offset(int(call.query["offset"][-1]))
-    statement = statement.limit(min(int(call.query.get("limit", ["1000"])[-1] or 1000), 1000))
+    statement = statement.offset(_number(call, "offset", 0)).limit(min(_number(call, "limit", _LONGEST), _LONGEST))
     rows = call.tx.rows(statement)
     members = groups.members_of(call.tx, [row.id for row in rows])
     return Reply(200, {"server_groups": [_shown(call, row, members[row.id]) for row in rows]})

@@ -4,6 +4,7 @@
 from typing import Any, TypeVar
 
 from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 
 # printable, no white space at either end
@@ -50,9 +51,10 @@ def limited(call: Call, items: list[T]) -> list[T]:
     numbers = {}
     for name in ("offset", "limit"):
         text = call.query.get(name, ["0"])[-1]
-        if not (text.isascii() and text.isdigit()):
+        number = whole_number(text)
+        if number is None:
             raise BadRequest(f"{name} param must be an integer, not {text!r}.")
-        numbers[name] = int(text)
+        numbers[name] = number
     start, size = numbers["offset"], numbers["limit"] or _LONGEST
     return items[start : start + min(size, _LONGEST)]
 

@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row, table_of
 from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ADMIN, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -92,14 +93,15 @@ def _page(call: Call, rows: list[Row[Any]]) -> tuple[list[Row[Any]], str | None]
     if not at(call, 40):
         return rows, None
     marker, limit = call.query.get("marker", [""])[-1], call.query.get("limit", [""])[-1]
-    if limit and not limit.isdigit():
+    size = whole_number(limit or str(_LONGEST_PAGE))
+    if size is None:
         raise BadRequest(f"limit must be a whole number that is not negative, not {limit!r}.")
     if marker:
         places = [place for place, row in enumerate(rows) if row.id == marker]
         if not places:
             raise BadRequest(f"marker [{marker}] not found")
         rows = rows[places[0] + 1 :]
-    size = min(int(limit or _LONGEST_PAGE), _LONGEST_PAGE)
+    size = min(size, _LONGEST_PAGE)
     return rows[:size], rows[size - 1].id if size and len(rows) > size else None
 
 

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 
 from altostratus.kernel.errors import PreconditionFailed, RangeNotSatisfiable
-from altostratus.services.object_store.logic.numbers import whole_number
+from altostratus.kernel.numbers import whole_number
 from altostratus.services.object_store.logic.times import seconds_of_http_date
 
 _MOST_RANGES = 50

@@ -7,12 +7,12 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 
 from altostratus.kernel.errors import BadRequest, NotAcceptable, PreconditionFailed
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.visits import YES, one
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.logic.listing import Wanted
-from altostratus.services.object_store.logic.numbers import whole_number
 
 _TYPES = {"json": "application/json", "xml": "application/xml", "plain": "text/plain"}
 _ACCEPTED = {

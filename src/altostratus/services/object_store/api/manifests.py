@@ -9,10 +9,10 @@ import msgspec
 
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, TooLarge
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import guard_for
 from altostratus.services.object_store.logic.contents import find_many
-from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.times import iso
 
 MOST_SEGMENTS = 1000

@@ -12,13 +12,13 @@ from urllib.parse import unquote
 from altostratus.contracts.object_store import ObjectStoreError, Readable, StoragePolicies
 from altostratus.kernel import clock
 from altostratus.kernel.errors import ApiError, BadRequest, TooLarge
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.services.object_store.api.visits import store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
 from altostratus.services.object_store.errors import LengthRequired, Unprocessable, of_driver
 from altostratus.services.object_store.logic import metadata
 from altostratus.services.object_store.logic.contents import DYNAMIC
-from altostratus.services.object_store.logic.numbers import whole_number
 
 # given back as they came
 KEPT_HEADERS = (

@@ -9,12 +9,12 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from altostratus.kernel.db import Row, Tx
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import receiving
 from altostratus.services.object_store.api.visits import one, store_of, writes_of
 from altostratus.services.object_store.logic import checksums, multipart, quotas
-from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.parts import parts_of
 from altostratus.services.object_store.logic.times import now_us
 from altostratus.services.object_store.models import StoredObject

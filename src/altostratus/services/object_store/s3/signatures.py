@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from altostratus.kernel import clock
 from altostratus.kernel.auth import Context
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.services.identity.public import AccessKey, find_access_key
-from altostratus.services.object_store.logic.numbers import whole_number
 from altostratus.services.object_store.logic.times import seconds_of_http_date
 from altostratus.services.object_store.s3.errors import S3Error
 

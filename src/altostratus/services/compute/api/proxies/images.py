@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from altostratus.kernel import clock
 from altostratus.kernel.errors import BadRequest, Forbidden, NotFound, TooLarge
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ANY
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -51,9 +52,10 @@ def _whole(call: Call, found: ImageInfo) -> dict[str, Any]:
 
 
 def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    found = whole_number(text)
+    if found is None:
         raise BadRequest(f"Invalid {name} filter {text!r}: use a whole number.")
-    return int(text)
+    return found
 
 
 def _fits(found: ImageInfo, name: str, value: str) -> bool:
