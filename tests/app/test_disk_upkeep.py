@@ -10,6 +10,7 @@ from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.policies import PolicyStores
 from altostratus.services.object_store.service import SERVICE
 from altostratus.testing.cloud import TestCloud
+from tests.drivers.object_store.disks import flip
 from tests.services.object_store.conftest import Swift
 
 AUDIT = next(one for one in disk_upkeep.DISK_UPKEEP if one.name == "object_store.audit")
@@ -43,8 +44,7 @@ def test_what_is_kept_in_quarantine(tmp_path, cloud, store, monkeypatch):
         swift.put(f"c/{name}", name.encode())
         (damaged[name],) = set(store.blob_ids()) - before
         for disk in disks:
-            (path,) = (tmp_path / disk).glob(f"objects/*/{damaged[name]}")
-            path.write_bytes(b"!" + path.read_bytes()[1:])
+            flip(tmp_path / disk, damaged[name])
     AUDIT.run(cloud.cloud)
     swift("DELETE", "c/deleted")
     quarantined = lambda: {name for disk in store.all_disks() for name in disk.quarantined()}  # noqa: E731

@@ -13,6 +13,7 @@ from altostratus.app import object_disks
 from altostratus.app.options import CloudOptions, Paths
 from altostratus.cli.ring import app
 from altostratus.drivers.object_store.embedded import EmbeddedStore, ring
+from tests.drivers.object_store.disks import blobs_on, flip
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_lost_disk_is_replaced(place, alto, shown):
     assert alto("add", place / "d").exit_code == 0
     assert alto("rebalance").exit_code == 0
     assert alto("replicate").exit_code == 0
-    assert sorted(path.name for path in (place / "d").glob("objects/*/*")) == sorted(kept)
+    assert blobs_on(place / "d") == sorted(kept)
 
 
 def test_a_disk_that_cannot_be_read_is_not_taken_for_empty(place, alto):
@@ -135,8 +136,7 @@ def test_a_ring_that_cannot_be_read_is_told_with_advice(place, alto):
 def test_quarantine_is_told(place, alto):
     alto("create", place / "a", place / "b", place / "c", "--part-power", 4)
     blob_id = put(store_of(place), b"data")
-    (path,) = (place / "a").glob(f"objects/*/{blob_id}")
-    path.write_bytes(b"dat!" + path.read_bytes()[4:])
+    flip(place / "a", blob_id)
     assert "1 damaged" in alto("audit").stderr
     assert "1 in quarantine" in alto("show").stdout
     assert "0 damaged" in alto("audit").stderr
@@ -148,8 +148,8 @@ def test_quarantine_is_told(place, alto):
 def test_quarantine_is_emptied(place, alto):
     alto("create", place / "a", place / "b", "--part-power", 4)
     repaired, lost = (put(store_of(place), data) for data in (b"repaired", b"lost"))
-    for path in [*(place / "a").glob(f"objects/*/{repaired}"), *place.glob(f"*/objects/*/{lost}")]:
-        path.write_bytes(b"!" + path.read_bytes()[1:])
+    for disk, blob_id in (("a", repaired), ("a", lost), ("b", lost)):
+        flip(place / disk, blob_id)
     alto("audit")
     listed = alto("quarantine").stdout
     assert (listed.count(repaired), listed.count(lost)) == (1, 2)

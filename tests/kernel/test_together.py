@@ -119,7 +119,7 @@ def test_what_may_have_been_committed_is_not_written_again(db, monkeypatch):
         leading = pool.submit(together.run, first)
         assert begun.wait(10)
         rest = [pool.submit(together.run, counted) for _ in range(4)]
-        while len(together._waiting) < len(rest):
+        while len(together._together._waiting) < len(rest):
             time.sleep(0.01)
         monkeypatch.setattr(db, "write", committed_and_not_told)
         gate.set()

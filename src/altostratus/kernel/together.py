@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many short writes in one transaction, so that they share one flush to the disk."""
+"""What many threads bring is done at once, so that they share one flush to the disk."""
 
 import threading
 from collections.abc import Callable
@@ -9,20 +9,19 @@ from altostratus.kernel.db import Db, Tx
 from altostratus.kernel.errors import OutOfSpace
 
 T = TypeVar("T")
-_MOST = 64
 
 
 class _RefusedError(Exception):
     """One of several writes raised; nothing of the transaction is left."""
 
 
-class _Work:
-    """One write. Whoever waits for it is told when it is done, or when it is up to them to do it."""
+class Work:
+    """What one thread brings. Whoever waits for it is told when it is done, or when it is up to them to do it."""
 
-    __slots__ = ("done", "error", "result", "told", "write")
+    __slots__ = ("done", "error", "given", "result", "told")
 
-    def __init__(self, write: Callable[[Tx], Any]) -> None:
-        self.write = write
+    def __init__(self, given: Any) -> None:
+        self.given = given
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -30,23 +29,21 @@ class _Work:
         self.told.acquire()
 
 
-class WritesTogether:
-    """Whoever comes while a transaction is being committed goes with the next one.
+class Together:
+    """Whoever comes while the others are served goes with the next ones: `act(batch)` is called by one at a time.
 
-    Each write is as if it had a transaction of its own: what raises is undone alone, and `run` returns when the
-    result is safely on disk. Not for writes that are long, or that need the transaction's `after_commit`; and a write
-    may be called twice: once for nothing, when another one raised.
+    It gives each work its `result` or its `error`, and raises nothing.
     """
 
-    def __init__(self, db: Db) -> None:
-        self._db = db
+    def __init__(self, act: Callable[[list[Work]], None], most: int = 64) -> None:
+        self._act, self._most = act, most
         self._gate = threading.Lock()
         self._busy = False
-        self._waiting: list[_Work] = []
+        self._waiting: list[Work] = []
 
-    def run(self, write: Callable[[Tx], T]) -> T:
-        """`write(tx)`; raises what it raises, or what the commit raised."""
-        work = _Work(write)
+    def run(self, given: Any) -> Any:
+        """The result; raises the error."""
+        work = Work(given)
         with self._gate:
             self._waiting.append(work)
             waits, self._busy = self._busy, True
@@ -56,14 +53,13 @@ class WritesTogether:
             self._lead()
         if work.error is not None:
             raise work.error
-        result: T = work.result
-        return result
+        return work.result
 
     def _lead(self) -> None:
-        """Commit the own write, the first of all, with those behind it. The first of the others leads then."""
+        """Serve the own work, the first of all, with those behind it. The first of the others leads then."""
         with self._gate:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        self._commit(batch)
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        self._act(batch)
         with self._gate:
             following = self._waiting[0] if self._waiting else None
             self._busy = following is not None
@@ -73,7 +69,25 @@ class WritesTogether:
             work.done = True
             work.told.release()
 
-    def _commit(self, batch: list[_Work]) -> None:
+
+class WritesTogether:
+    """Writes of many threads in one transaction.
+
+    Each write is as if it had a transaction of its own: what raises is undone alone, and `run` returns when the
+    result is safely on disk. Not for writes that are long, or that need the transaction's `after_commit`; and a write
+    may be called twice: once for nothing, when another one raised.
+    """
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._together = Together(self._commit)
+
+    def run(self, write: Callable[[Tx], T]) -> T:
+        """`write(tx)`; raises what it raises, or what the commit raised."""
+        result: T = self._together.run(write)
+        return result
+
+    def _commit(self, batch: list[Work]) -> None:
         try:
             with self._db.write() as tx:
                 for work in batch:
@@ -84,15 +98,15 @@ class WritesTogether:
             _hand_out(batch, error)
 
     @staticmethod
-    def _do(tx: Tx, work: _Work, *, alone: bool) -> None:
+    def _do(tx: Tx, work: Work, *, alone: bool) -> None:
         try:
-            work.result = work.write(tx)
+            work.result = work.given(tx)
         except Exception as error:
             if alone:
                 raise
             raise _RefusedError from error
 
-    def _commit_apart(self, batch: list[_Work]) -> None:
+    def _commit_apart(self, batch: list[Work]) -> None:
         """Each with a savepoint: two statements more for a write, so this is for when one has raised."""
         try:
             with self._db.write() as tx:
@@ -102,16 +116,16 @@ class WritesTogether:
             _hand_out(batch, error)
 
     @staticmethod
-    def _try(tx: Tx, work: _Work) -> None:
+    def _try(tx: Tx, work: Work) -> None:
         try:
             with tx.savepoint():
-                work.result = work.write(tx)
+                work.result = work.given(tx)
         except OutOfSpace:
             raise  # nothing of the transaction is left
         except Exception as error:  # noqa: BLE001  (handed to who waits)
             work.error = error
 
 
-def _hand_out(batch: list[_Work], error: BaseException) -> None:
+def _hand_out(batch: list[Work], error: BaseException) -> None:
     for work in batch:
         work.error = work.error or error

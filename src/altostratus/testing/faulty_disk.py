@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from altostratus.drivers.object_store.embedded import packs
+
 _READING = ("listdir", "stat", "pread", "read")
 _REMOVING = ("unlink",)
-_WRITING = ("mkdir", "link", "replace", "write", "fsync", "fdatasync")
+_WRITING = ("mkdir", "link", "replace", "write", "pwrite", "fsync", "fdatasync")
 _REAL = {name: getattr(os, name) for name in (*_READING, *_REMOVING, *_WRITING, "open", "close")}
+_PUNCH = packs.punch
 _NAMES_ALONE = ("mkdir", "link", "replace", "unlink")
 _FAILING = {
-    errno.EIO: (*_READING, *_REMOVING, *_WRITING),
-    errno.EROFS: (*_REMOVING, *_NAMES_ALONE, "write"),
-    errno.ENOSPC: ("mkdir", "link", "replace", "write", "fsync", "fdatasync"),
+    errno.EIO: (*_READING, *_REMOVING, *_WRITING, "punch"),
+    errno.EROFS: (*_REMOVING, *_NAMES_ALONE, "write", "pwrite", "punch"),
+    errno.ENOSPC: _WRITING,
 }
 
 
@@ -43,7 +46,10 @@ class FaultyDisk:
     @contextmanager
     def installed(self) -> Generator[None, None, None]:
         own: dict[str, Any] = {name: self._watched(name) for name in _REAL}
-        with mock.patch.multiple(os, **own | {"open": self._open, "close": self._close}):
+        with (
+            mock.patch.multiple(os, **own | {"open": self._open, "close": self._close}),
+            mock.patch.object(packs, "punch", self._punch),
+        ):
             yield
 
     def _watched(self, name: str) -> Callable[..., Any]:
@@ -64,6 +70,11 @@ class FaultyDisk:
         if mine:
             self._descriptors.add(descriptor)
         return descriptor
+
+    def _punch(self, descriptor: int, start: int, length: int) -> None:
+        if self._is_mine(descriptor):
+            self._perhaps_fail("punch", descriptor)
+        _PUNCH(descriptor, start, length)
 
     def _close(self, descriptor: int) -> None:
         self._descriptors.discard(descriptor)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from altostratus.drivers.object_store.embedded import packs
 from altostratus.testing.power_cut import PowerCut, Tripper
 
 # does what was not flushed survive?
 Luck = Callable[[], bool]
 _REAL = {name: getattr(os, name) for name in (
-    "open", "close", "write", "fsync", "fdatasync", "link", "unlink", "mkdir", "replace",
+    "open", "close", "write", "pwrite", "fsync", "fdatasync", "link", "unlink", "mkdir", "replace",
 )}  # fmt: skip
+_PUNCH = packs.punch
 
 
 @dataclass
@@ -46,7 +48,8 @@ class LossyDisk:
 
     @contextmanager
     def installed(self) -> Generator[None, None, None]:
-        with mock.patch.multiple(os, **{name: getattr(self, f"_{name}") for name in _REAL}):
+        own: dict[str, Any] = {name: getattr(self, f"_{name}") for name in _REAL}
+        with mock.patch.multiple(os, **own), mock.patch.object(packs, "punch", self._punch):
             yield
 
     def crash(self, names: Luck, contents: Luck) -> None:
@@ -85,6 +88,19 @@ class LossyDisk:
                 _REAL["write"](descriptor, memoryview(data)[: len(data) // 2])
                 raise
         return int(_REAL["write"](descriptor, data))
+
+    def _pwrite(self, descriptor: int, data: Any, place: int) -> int:
+        if descriptor in self._descriptors:
+            try:
+                self.tripper.point("write")
+            except PowerCut:
+                _REAL["pwrite"](descriptor, memoryview(data)[: len(data) // 2], place)
+                raise
+        return int(_REAL["pwrite"](descriptor, data, place))
+
+    def _punch(self, descriptor: int, start: int, length: int) -> None:
+        self.tripper.point("punch")
+        _PUNCH(descriptor, start, length)
 
     def _fsync(self, descriptor: int) -> None:
         if descriptor in self._descriptors:

@@ -23,6 +23,8 @@ from botocore.config import Config
 from altostratus.app.options import CloudOptions
 from altostratus.app.privileges import control_identity
 from altostratus.drivers.object_store.embedded import EmbeddedStore, upkeep
+from altostratus.drivers.object_store.embedded.blob_file import DamagedError
+from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.kernel.db import Db, table_of
 from altostratus.services.object_store.logic.stored import unreferenced
 from altostratus.services.object_store.models import Waste
@@ -115,15 +117,20 @@ class Trial:
 
     def flip_bits(self) -> None:
         """In every third copy on one disk, and have them found."""
-        for path in sorted(self.dice.choice(self.disks).glob("objects/*/*"))[::3]:
+        disk = Disk(0, str(self.dice.choice(self.disks)))
+        held = [(blob_id, partition) for partition in disk.partitions() for blob_id in disk.blobs_in(partition)]
+        for blob_id, partition in held[::3]:
+            copy = disk.copy_of(blob_id, partition)
             try:
-                with path.open("r+b") as handle:
-                    first = handle.read(1)
-                    handle.seek(0)
-                    handle.write(bytes([first[0] ^ 16]))
+                size = copy.open().size
+                with open(copy.path, "r+b") as handle:
+                    handle.seek(copy.data_at + size // 2)
+                    (before,) = handle.read(1)
+                    handle.seek(-1, os.SEEK_CUR)
+                    handle.write(bytes([before ^ 16]))
                 self.flips += 1
-            except FileNotFoundError:
-                continue  # deleted meanwhile
+            except (FileNotFoundError, DamagedError):
+                continue  # deleted meanwhile, or read by a client
         self.cloud.alto("ring", "audit")
 
     def _control(self) -> int:

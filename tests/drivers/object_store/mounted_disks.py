@@ -9,6 +9,7 @@ from pathlib import Path
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.embedded import EmbeddedStore, marks, ring
 from altostratus.drivers.object_store.embedded.upkeep import replicate
+from tests.drivers.object_store.disks import holders_of
 
 ROOM = 4 * 1024 * 1024
 
@@ -42,7 +43,7 @@ def main(root):
         return blob.id
 
     def copies(blob_id):
-        return sum(len(list(disk.glob(f"objects/*/{blob_id}"))) for disk in disks)
+        return len(holders_of(disks, blob_id))
 
     first = put(b"first")
     subprocess.run(["umount", disks[0].parent], check=True)

@@ -10,15 +10,15 @@ import pytest
 
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import replicate
+from tests.drivers.object_store.disks import copy_on
 
 
-@pytest.fixture
-def blob_id(store, disks):
+@pytest.fixture(params=[4, 100_000], ids=["small", "large"])
+def blob_id(request, store, disks):
     """On two disks of three."""
-    blob = store.write(io.BytesIO(b"data"))
+    blob = store.write(io.BytesIO(b"x" * request.param))
     store.settle(blob.id)
-    (path,) = disks[0].glob(f"objects/*/{blob.id}")
-    path.unlink()
+    copy_on(disks[0], blob.id).remove()
     return blob.id
 
 

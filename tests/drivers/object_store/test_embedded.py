@@ -13,7 +13,7 @@ from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.drivers.object_store.embedded import quarantine, ring, upkeep
 from altostratus.drivers.object_store.embedded.disk import Disk
 from altostratus.drivers.object_store.embedded.upkeep import audit, replicate
-from tests.drivers.object_store.disks import make_disks
+from tests.drivers.object_store.disks import copy_on, flip, holders_of, make_disks
 
 
 @pytest.fixture
@@ -27,10 +27,6 @@ def put(store, data):
     return blob.id
 
 
-def files_of(disks, blob_id):
-    return [path for disk in disks for path in disk.glob(f"objects/*/{blob_id}")]
-
-
 def read(store, blob_id):
     return b"".join(store.read(blob_id))
 
@@ -39,35 +35,30 @@ def test_copies_are_where_the_ring_wants_them(store, disks):
     for number in range(50):
         blob_id = put(store, b"%d" % number)
         holders, _ = store.disks(blob_id)
-        assert {path.parents[2] for path in files_of(disks, blob_id)} == {disk.path for disk in holders}
-        assert len(files_of(disks, blob_id)) == 3
+        assert set(holders_of(disks, blob_id)) == {disk.path for disk in holders}
+        assert len(holders) == 3
 
 
-def flip(path, place):
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
-
-
-@pytest.mark.parametrize("place", [0, 300_000, -1, -20, -30])
-def test_a_flipped_bit_is_found_on_reading_and_another_copy_read(store, disks, place):
-    data = os.urandom(400_000)
+@pytest.mark.parametrize(("size", "place"), [(400_000, place) for place in (0, 300_000, -1, -20, -30)] + [
+    (9000, place) for place in (0, 5000, -1, -20, -30, -48)
+])  # fmt: skip
+def test_a_flipped_bit_is_found_on_reading_and_another_copy_read(store, disks, size, place):
+    data = os.urandom(size)
     blob_id = put(store, data)
     first = store.disks(blob_id)[0][0]
-    (path,) = first.path.glob(f"objects/*/{blob_id}")
-    flip(path, place)
+    flip(first.path, blob_id, place)
     assert read(store, blob_id) == data
-    assert not path.exists() and (first.path / "quarantine" / blob_id).exists()
+    assert not copy_on(first.path, blob_id) and (first.path / "quarantine" / blob_id).exists()
     assert replicate(store).copied == 1
-    assert len(files_of(disks, blob_id)) == 3
+    assert len(holders_of(disks, blob_id)) == 3
 
 
 @pytest.mark.parametrize("length", [0, 10, 399_999])
 def test_a_cut_off_file_is_found(store, disks, length):
     data = os.urandom(400_000)
     blob_id = put(store, data)
-    for path in files_of(disks, blob_id)[:2]:
-        os.truncate(path, length)
+    for disk in holders_of(disks, blob_id)[:2]:
+        os.truncate(copy_on(disk, blob_id).path, length)
     assert read(store, blob_id) == data
 
 
@@ -76,12 +67,11 @@ def test_a_flipped_bit_in_any_replica_is_mended(store, disks, replica):
     data = os.urandom(700_000)
     blob_id = put(store, data)
     holder = store.disks(blob_id)[0][replica]
-    (path,) = holder.path.glob(f"objects/*/{blob_id}")
-    flip(path, 500_000)
+    flip(holder.path, blob_id, 500_000)
     assert read(store, blob_id) == data
     assert audit(store).damaged == (0 if replica == 0 else 1), "a reader has found the first one"
     assert replicate(store).failed == 0
-    assert len(files_of(disks, blob_id)) == 3 and audit(store).damaged == 0
+    assert len(holders_of(disks, blob_id)) == 3 and audit(store).damaged == 0
     (aside,) = quarantine.set_aside(store)
     assert (aside.disk, aside.blob_id, aside.elsewhere) == (holder, blob_id, True)
     assert quarantine.purge(store, lambda copy: copy.age_s < 60) == 0
@@ -91,22 +81,23 @@ def test_a_flipped_bit_in_any_replica_is_mended(store, disks, replica):
 
 def test_damage_everywhere_is_told(store, disks):
     blob_id = put(store, b"data")
-    for path in files_of(disks, blob_id):
-        flip(path, 0)
+    for disk in disks:
+        if copy_on(disk, blob_id):
+            flip(disk, blob_id)
     with pytest.raises(ObjectStoreError) as refused:
         store.read(blob_id)
     assert refused.value.reason == "damaged"
 
 
 def test_the_auditor_finds_and_repairs(store, disks):
-    kept = {put(store, data): data for data in (os.urandom(size) for size in (0, 1, 5000, 300_000))}
+    kept = {put(store, data): data for data in (os.urandom(size) for size in (0, 5000, 1, 300_000))}
     for blob_id in kept:
-        flip(files_of(disks, blob_id)[1], -2)
+        flip(holders_of(disks, blob_id)[1], blob_id, -2)
     seen = []
     tally = audit(store, lambda done, whole: seen.append((done, whole)))
     assert (tally.damaged, tally.copied, tally.failed) == (4, 4, 0)
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1]
-    assert all(len(files_of(disks, blob_id)) == 3 for blob_id in kept)
+    assert all(len(holders_of(disks, blob_id)) == 3 for blob_id in kept)
     assert audit(store).damaged == 0
 
 
@@ -146,21 +137,21 @@ def test_a_wiped_disk_is_filled_again(store, disks):
     kept |= {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
     assert all(read(store, blob_id) == data for blob_id, data in kept.items())
     assert replicate(store).failed == 0
-    assert all(len(files_of(disks, blob_id)) == 3 for blob_id in kept)
+    assert all(len(holders_of(disks, blob_id)) == 3 for blob_id in kept)
     assert replicate(store).copied == 0
 
 
 def test_a_dead_disk_is_stood_in_for_and_comes_back(store, disks):
     disks[1].rename(disks[1].with_name("away"))
     disks[1].write_text("not a directory")
-    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
-    assert all(len(files_of([*disks[:1], *disks[2:]], blob_id)) == 3 for blob_id in kept)
+    kept = {put(store, data): data for data in (os.urandom(size) for size in (100, 100_000) * 20)}
+    assert all(len(holders_of([*disks[:1], *disks[2:]], blob_id)) == 3 for blob_id in kept)
     disks[1].unlink()
     disks[1].with_name("away").rename(disks[1])
     tally = replicate(store)
     assert tally.copied == tally.removed > 0
     for blob_id in kept:
-        assert {path.parents[2] for path in files_of(disks, blob_id)} == {disk.path for disk in store.disks(blob_id)[0]}
+        assert set(holders_of(disks, blob_id)) == {disk.path for disk in store.disks(blob_id)[0]}
 
 
 def test_too_few_disks_refuse(store, disks):

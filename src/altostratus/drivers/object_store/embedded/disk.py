@@ -2,30 +2,35 @@
 """One disk of the embedded store: files of blobs, by partition.
 
 altostratus-disk             whose disk it is (`marks`)
-objects/<partition>/<blob>   complete copies
-pending/<blob>               copies being written, and finished ones whose row is not known to be committed
+objects/<partition>/<blob>   complete copies; <pack> many small ones together (`packs`)
+pending/<blob>               copies being written, and finished ones whose row is not known to be committed; <pack> one
+                             with such copies in it
 copying/<blob>.<random>      copies that the replicator is making
 quarantine/<blob>            copies that are not what was written, kept for people to look at
 
 A copy is complete when its data, its name and every directory above it are flushed. Names in the other directories
-are not flushed: what a power cut loses or brings back there is found by the sweep of orphans.
+are not flushed: what a power cut loses or brings back there is found by the sweep of orphans. A copy that such a cut
+tore in a pack counts as damaged until then.
 """
 
 import errno
+import fcntl
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from altostratus.drivers.object_store.whole_file import sync_directory
 from altostratus.kernel import ids
 
-from . import marks
+from . import marks, packs
 from .blob_file import BlobFile, Checksums
+from .copies import FileCopy, PackedCopy
+from .packs import Pack, PackedBlob
 from .ring import Device
 
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -80,17 +85,93 @@ class Disk:
         """Make the written file a complete copy that survives a power cut. Closes the descriptor."""
         self._complete(descriptor, f"{self._pending}/{blob_id}", blob_id, partition)
 
-    def settle(self, blob_id: str) -> None:
-        _unlink(f"{self._pending}/{blob_id}")
+    def settle(self, name: str) -> None:
+        """Of a blob or a pack."""
+        _unlink(f"{self._pending}/{name}")
 
     def remove(self, blob_id: str, partition: int) -> None:
         """The complete copy first: as long as it is pending, it is known to be nobody's."""
-        _unlink(self._file(blob_id, partition))
+        with suppress(FileNotFoundError):
+            self.copy_of(blob_id, partition).remove()
         _unlink(f"{self._pending}/{blob_id}")
 
-    def take_copy(self, source: BlobFile, blob_id: str, partition: int) -> None:
+    # packs
+
+    def begin_pack(self, name: str, partition: int, size: int) -> int:
+        """A descriptor of a new pack, held and pending, whose name is flushed. `size`: bytes that will be written."""
+        self.demand_room(size)
+        descriptor = self._create(f"{self._pending}/{name}")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # as `Pack.hold`
+            self._link(f"{self._pending}/{name}", partition, name)
+        except BaseException:
+            os.close(descriptor)
+            _unlink(f"{self._pending}/{name}")
+            raise
+        return descriptor
+
+    def open_pack(self, name: str, partition: int) -> int:
+        """A descriptor of one that is written to again, held and pending. Raises FileNotFoundError if it is gone."""
+        if not self._ready:
+            self.prepare()
+        path = f"{self._partition(partition)}/{name}"
+        with suppress(FileExistsError):
+            os.link(path, f"{self._pending}/{name}")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return descriptor
+
+    def doubts_pack(self, name: str) -> bool:
+        """Is it pending?"""
+        return os.path.exists(f"{self._pending}/{name}")
+
+    def drop_pack(self, name: str, partition: int) -> None:
+        """If nothing is in it, and nobody writes to it."""
+        path = f"{self._partition(partition)}/{name}"
+        for one in (path, f"{self._pending}/{name}"):
+            with suppress(FileNotFoundError), Pack(one) as pack:
+                if pack.is_nobodys():
+                    _unlink(path)
+                    _unlink(f"{self._pending}/{name}")
+
+    def blobs_in_pack(self, name: str, partition: int) -> list[str]:
+        """Those that are damaged, too."""
+        try:
+            with Pack(f"{self._partition(partition)}/{name}") as pack:
+                return [packs.blob_in(name, unit) for unit in pack.units()]
+        except FileNotFoundError:
+            return []
+
+    # copies
+
+    def copy_of(self, blob_id: str, partition: int) -> FileCopy | PackedCopy:
+        directory = self._partition(partition)
+        if packs.is_packed(blob_id):
+            return PackedCopy(f"{directory}/{packs.pack_of(blob_id)}", packs.unit_of(blob_id))
+        return FileCopy(f"{directory}/{blob_id}")
+
+    def take_copy(self, source: BlobFile | PackedBlob, blob_id: str, partition: int) -> None:
         """Another verified copy. Raises DamagedError if the source is not intact; nothing is left then."""
         self.demand_room(source.size)
+        if isinstance(source, PackedBlob):
+            self._put_into_pack(b"".join(source.blocks()), blob_id, partition)
+        else:
+            self._take_file(source, blob_id, partition)
+
+    def _put_into_pack(self, data: bytes, blob_id: str, partition: int) -> None:
+        """Into a new one, if it is the first; somebody may be removing an empty one at this moment."""
+        if not self._ready:
+            self.prepare()
+        name, unit = packs.pack_of(blob_id), packs.unit_of(blob_id)
+        while True:
+            directory = self._partition_directory(partition)
+            with Pack(f"{directory}/{name}", os.O_RDWR | os.O_CREAT) as pack:
+                if pack.hold():
+                    pack.put(unit, packs.record(blob_id, data))
+                    sync_directory(directory)
+                    return
+
+    def _take_file(self, source: BlobFile, blob_id: str, partition: int) -> None:
         draft = f"{self._copying}/{blob_id}.{ids.new_hex_id()[:8]}"
         descriptor = self._create(draft)
         try:
@@ -117,29 +198,31 @@ class Disk:
             except FileNotFoundError:
                 continue
 
-    def open(self, blob_id: str, partition: int) -> BlobFile:
+    def open(self, blob_id: str, partition: int) -> BlobFile | PackedBlob:
         """Raises DamagedError or FileNotFoundError besides."""
-        return BlobFile(self._file(blob_id, partition))
+        return self.copy_of(blob_id, partition).open()
 
     def has(self, blob_id: str, partition: int) -> bool:
-        return os.path.exists(self._file(blob_id, partition))
+        return self.copy_of(blob_id, partition).exists()
 
     def age_s(self, blob_id: str, partition: int) -> float | None:
         """Seconds since the copy, finished or not, was written to; None: there is none."""
-        for path in (self._file(blob_id, partition), f"{self._pending}/{blob_id}"):
+        for copy in (self.copy_of(blob_id, partition), FileCopy(f"{self._pending}/{blob_id}")):
             try:
-                return max(0.0, time.time() - os.stat(path).st_mtime)
+                return max(0.0, time.time() - copy.written_at())
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return None
 
     def url_of(self, blob_id: str, partition: int) -> str:
-        return f"file://{socket.gethostname()}{quote(self._file(blob_id, partition))}"
+        """Of the file. For a blob in a pack it says where its data begins there, in bytes."""
+        copy = self.copy_of(blob_id, partition)
+        where = f"#blob={blob_id}&offset={copy.data_at}" if packs.is_packed(blob_id) else ""
+        return f"file://{socket.gethostname()}{quote(copy.path)}{where}"
 
     def quarantine(self, blob_id: str, partition: int) -> None:
         _ensure_directory(self._quarantine)
-        os.replace(self._file(blob_id, partition), f"{self._quarantine}/{blob_id}")
-        sync_directory(self._quarantine)
+        self.copy_of(blob_id, partition).set_aside(f"{self._quarantine}/{blob_id}")
 
     def quarantined(self) -> list[str]:
         return _names(self._quarantine)
@@ -156,10 +239,14 @@ class Disk:
         return sorted(int(name, 16) for name in _names(self._objects))
 
     def blobs_in(self, partition: int) -> list[str]:
-        return _names(f"{self._objects}/{partition:05x}")
+        found = []
+        for name in _names(self._partition(partition)):
+            found += self.blobs_in_pack(name, partition) if packs.is_pack(name) else [name]
+        return found
 
-    def pending(self) -> Iterator[str]:
-        yield from _names(self._pending)
+    def pending(self) -> list[str]:
+        """Blobs, and packs that have some."""
+        return _names(self._pending)
 
     def room(self) -> tuple[int, int]:
         """(free, whole) bytes."""
@@ -194,22 +281,26 @@ class Disk:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
+        self._link(draft, partition, blob_id)
+
+    def _link(self, draft: str, partition: int, name: str) -> None:
+        """Give the file its name, flushed."""
         directory = self._partition_directory(partition)
         try:
-            os.link(draft, f"{directory}/{blob_id}")
+            os.link(draft, f"{directory}/{name}")
         except FileExistsError:
             pass  # somebody else made it
         except FileNotFoundError:
             self._known.discard(partition)
-            os.link(draft, f"{self._partition_directory(partition)}/{blob_id}")
+            os.link(draft, f"{self._partition_directory(partition)}/{name}")
         sync_directory(directory)
 
-    def _file(self, blob_id: str, partition: int) -> str:
-        return f"{self._objects}/{partition:05x}/{blob_id}"
+    def _partition(self, partition: int) -> str:
+        return f"{self._objects}/{partition:05x}"
 
     def _partition_directory(self, partition: int) -> str:
         """Flushed before it is known: whoever finds it there may be faster than the one who made it."""
-        directory = f"{self._objects}/{partition:05x}"
+        directory = self._partition(partition)
         if partition not in self._known:
             _ensure_directory(directory)
             sync_directory(self._objects)

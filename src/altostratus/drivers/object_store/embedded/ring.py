@@ -13,6 +13,8 @@ import msgspec
 
 from altostratus.contracts.object_store import ObjectStoreError
 
+from .packs import PACK_LETTER
+
 MOST_PART_POWER = 20
 _NOBODY = -1
 
@@ -56,8 +58,8 @@ class Ring(msgspec.Struct, frozen=True):
         return 1 << self.part_power
 
     def partition_of(self, blob_id: str) -> int:
-        """`blob_id` begins with 8 hexadecimal digits."""
-        return int(blob_id[:8], 16) >> (32 - self.part_power)
+        """`blob_id` begins with 8 hexadecimal digits, after the letter of a pack; all of a pack are together."""
+        return int(blob_id.lstrip(PACK_LETTER)[:8], 16) >> (32 - self.part_power)
 
     def holders(self, partition: int) -> list[Device]:
         """The devices that should have the partition."""

@@ -11,12 +11,14 @@ from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
 from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import ids, log
 
-from . import marks
+from . import marks, packs
 from . import ring as rings
 from .blob_file import Checksums, DamagedError
 from .deletes import Deletes
-from .disk import Disk, disk_of, is_full, write_all
+from .disk import Disk, write_all
+from .packing import Packer
 from .ring import Ring, RingError
+from .view import View, refusal
 from .writing import BATCH_BYTES, WritingBehind
 
 _log = log.get("drivers.object_store")
@@ -47,45 +49,23 @@ class _Copy:
             self._on_their_way = self._written
 
 
-class _View:
-    """A ring and its disks as they are at one moment; never changed, so what began with one ends with it."""
-
-    def __init__(self, ring: Ring, known: dict[int, Disk]) -> None:
-        self.ring = ring
-        self.disks = {device.id: _same(known.get(device.id), disk_of(device)) for device in ring.devices}
-
-    def holders(self, partition: int) -> list[Disk]:
-        found = dict.fromkeys(row[partition] for row in self.ring.assignment)
-        return [self.disks[device_id] for device_id in found if device_id in self.disks]
-
-    def handoffs(self, partition: int) -> list[Disk]:
-        return [self.disks[device.id] for device in self.ring.handoffs(partition)]
-
-    def in_order(self, partition: int) -> Iterator[Disk]:
-        """Holders first. Handoffs are only sorted for those who come so far."""
-        yield from self.holders(partition)
-        yield from self.handoffs(partition)
-
-
-def _same(known: Disk | None, now: Disk) -> Disk:
-    """The known one, unless another disk was accepted in its place."""
-    return known if known is not None and (known.mark, known.mount) == (now.mark, now.mount) else now
-
-
 class EmbeddedStore:
     """`directory` holds the ring's file and, until others are added, the only disk."""
 
     name = "embedded"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, small_bytes: int = packs.SMALL_BYTES) -> None:
+        """Blobs of up to `small_bytes` go into packs."""
+        self._small_bytes = small_bytes
         self._directory, self._ring_file = str(directory), f"{directory}/ring.json"
         self._former_file = f"{self._ring_file}.before"
         self.audit_file = f"{directory}/audit.json"
         self._lock = threading.Lock()
         self.deletes = Deletes()
         self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
+        self._packer = Packer(self._view, self._syncers)
         self._seen: tuple[int, int] | None = None
-        self._present = _View(Ring(1, 1), {})
+        self._present = View(Ring(1, 1), {})
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.path.exists(self._ring_file) and not os.path.exists(self._former_file):
             self._make_first_ring()
@@ -146,7 +126,7 @@ class EmbeddedStore:
             os.unlink(draft)  # of a command that was killed
             self._keep_former()
 
-    def _view(self) -> _View:
+    def _view(self) -> View:
         """Raises RingError as long as there is no ring that can be read; one that was read once stays in force."""
         try:
             found = os.stat(self._ring_file)
@@ -162,7 +142,7 @@ class EmbeddedStore:
 
     def _take(self, data: bytes, seen: tuple[int, int]) -> None:
         try:
-            self._present = _View(rings.load(data), self._present.disks)
+            self._present = View(rings.load(data), self._present.disks)
         except RingError as error:
             trouble = self._unreadable(str(error))
             if self._seen is None:
@@ -183,6 +163,15 @@ class EmbeddedStore:
     # the contract
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
+        if expected_size is None or expected_size <= self._small_bytes:
+            start = _start_of(data, self._small_bytes)
+            if len(start) <= self._small_bytes:
+                _demand_size(len(start), expected_size, max_bytes)
+                return Blob(self._packer.write(start), len(start))
+            data = _Whole(start, data)
+        return self._write_file(data, expected_size, max_bytes)
+
+    def _write_file(self, data: Readable, expected_size: int | None, max_bytes: int | None) -> Blob:
         blob_id, view = ids.new_hex_id(), self._view()
         partition = view.ring.partition_of(blob_id)
         wanted = len(view.holders(partition))
@@ -190,10 +179,11 @@ class EmbeddedStore:
         copies, troubles = _begin(blob_id, view.in_order(partition), wanted, expected_size or 0)
         try:
             if len(copies) < quorum:
-                raise _refusal(troubles)
+                raise refusal(troubles)
             writing = WritingBehind(self._syncers, lambda pieces: _write_to(copies, quorum, pieces))
             with writing:
-                checksums = _receive(data, writing, expected_size, max_bytes)
+                checksums = _receive(data, writing, max_bytes)
+                _demand_size(checksums.size, expected_size, max_bytes)
                 writing.add(checksums.ending())
             self._keep(blob_id, partition, copies, quorum)
         except BaseException:
@@ -203,6 +193,9 @@ class EmbeddedStore:
         return Blob(blob_id, checksums.size)
 
     def settle(self, blob_id: str) -> None:
+        if packs.is_packed(blob_id):
+            self._packer.settle(blob_id)
+            return
         for disk in self.all_disks():
             try:
                 disk.settle(blob_id)
@@ -223,6 +216,8 @@ class EmbeddedStore:
                     disk.remove(blob_id, partition)
                 except OSError as error:
                     _log.warning("blob %s cannot be removed from %s now: %s", blob_id, disk.path, error)
+            if packs.is_packed(blob_id):
+                self._packer.settle(blob_id)
 
     def exists(self, blob_id: str) -> bool:
         view = self._view()
@@ -241,11 +236,17 @@ class EmbeddedStore:
         return [disk.url_of(blob_id, partition) for disk in view.in_order(partition) if disk.has(blob_id, partition)]
 
     def pending(self) -> Iterator[str]:
+        begun: set[str] = set()
         for disk in self.all_disks():
             try:
-                yield from disk.pending()
+                names = disk.pending()
             except OSError as error:
                 _log.warning("what is pending on %s is not known: %s", disk.path, error)
+                continue
+            begun.update(filter(packs.is_pack, names))
+            yield from (name for name in names if not packs.is_pack(name))
+        for pack in sorted(begun):
+            yield from self._packer.pending_in(pack)
 
     def blob_ids(self) -> Iterator[str]:
         for disk in self.all_disks():
@@ -276,7 +277,7 @@ class EmbeddedStore:
                     copies.remove(copy)
                     _drop(copy, blob_id, partition)
         if good < quorum:
-            raise _refusal([trouble for trouble in troubles if trouble is not None])
+            raise refusal([trouble for trouble in troubles if trouble is not None])
 
     # reading
 
@@ -317,16 +318,41 @@ def _begin(blob_id: str, disks: Iterator[Disk], wanted: int, size: int) -> tuple
     return copies, troubles
 
 
-def _receive(data: Readable, writing: WritingBehind, expected_size: int | None, max_bytes: int | None) -> Checksums:
+def _receive(data: Readable, writing: WritingBehind, max_bytes: int | None) -> Checksums:
     checksums = Checksums()
     while piece := data.read(BATCH_BYTES):
         checksums.add(piece)
         if max_bytes is not None and checksums.size > max_bytes:
-            raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
+            break
         writing.add(piece)
-    if expected_size is not None and checksums.size != expected_size:
-        raise ObjectStoreError("short", f"{checksums.size} bytes came of {expected_size}.")
     return checksums
+
+
+def _demand_size(size: int, expected_size: int | None, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
+    if expected_size is not None and size != expected_size:
+        raise ObjectStoreError("short", f"{size} bytes came of {expected_size}.")
+
+
+def _start_of(data: Readable, size: int) -> bytes:
+    """More than `size` bytes, or all there are."""
+    pieces, length = [], 0
+    while length <= size and (piece := data.read(BATCH_BYTES)):
+        pieces.append(piece)
+        length += len(piece)
+    return b"".join(pieces)
+
+
+class _Whole:
+    """What was read of a stream already, and the rest."""
+
+    def __init__(self, start: bytes, rest: Readable) -> None:
+        self._start, self._rest = start, rest
+
+    def read(self, size: int, /) -> bytes:
+        start, self._start = self._start, b""
+        return start or self._rest.read(size)
 
 
 def _write_to(copies: list[_Copy], quorum: int, pieces: list[bytes]) -> None:
@@ -338,7 +364,7 @@ def _write_to(copies: list[_Copy], quorum: int, pieces: list[bytes]) -> None:
             _log.warning("writing to %s failed: %s", copy.disk.path, error)
             troubles.append((copy, error))
     if len(copies) - len(troubles) < quorum:
-        raise _refusal([error for _, error in troubles])
+        raise refusal([error for _, error in troubles])
     for copy, _ in troubles:
         copies.remove(copy)
         os.close(copy.descriptor)
@@ -361,12 +387,6 @@ def _set_aside(disk: Disk, blob_id: str, partition: int, error: DamagedError) ->
         disk.quarantine(blob_id, partition)
     except OSError as trouble:
         _log.warning("it could not be moved: %s", trouble)
-
-
-def _refusal(troubles: list[OSError]) -> ObjectStoreError:
-    if any(is_full(error) for error in troubles):
-        return ObjectStoreError("full", "No room is left on the disks of the object store.")
-    return ObjectStoreError("broken", "Too few disks of the object store work. See: alto ring show")
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
