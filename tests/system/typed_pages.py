@@ -25,8 +25,12 @@ def blocks(page: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """The commands of a page as a shell takes them, without remarks but `# refused`."""
+    return typed_in("\n".join(blocks(page)))
+
+
+def typed_in(block: str) -> list[str]:
     found: list[str] = []
-    for line in "\n".join(blocks(page)).splitlines():
+    for line in block.splitlines():
         if line.startswith("$ "):
             found.append(_without_remark(line.removeprefix("$ ")))
         elif line.startswith("> "):
