@@ -19,8 +19,8 @@ from altostratus.services.object_store.s3 import (
     writing,
 )
 from altostratus.services.object_store.s3.buckets import said, unset
-from altostratus.services.object_store.s3.errors import S3Error, refusal
-from altostratus.services.object_store.s3.visits import answered, chosen
+from altostratus.services.object_store.s3.errors import S3Error
+from altostratus.services.object_store.s3.visits import answered, chosen, refused
 
 _SHOW_BUCKET = {
     "location": buckets.show_location,
@@ -78,7 +78,7 @@ def _no_form(call: Call) -> Reply:
 class S3Account(Resource, path="!/s3"):
     """The buckets of the one who asks."""
 
-    envelope = refusal
+    envelope = refused
 
     index = Op("GET", "", None, "@", chosen(buckets.list_buckets), public=True, tx="none", stream="out")
 
@@ -86,7 +86,7 @@ class S3Account(Resource, path="!/s3"):
 class Bucket(Resource, path="!/s3/{bucket}"):
     """A bucket: a container with a name that S3 allows."""
 
-    envelope = refusal
+    envelope = refused
     preflight = Op("OPTIONS", "", None, "@", answered(cors.preflight), public=True, tx="none")
     head = Op("HEAD", "", None, "@", chosen(buckets.head_bucket), public=True, tx="none", stream="out")
     show = Op(
@@ -109,7 +109,7 @@ class Bucket(Resource, path="!/s3/{bucket}"):
 class BucketObject(Resource, path="!/s3/{bucket}/{object:path}"):
     """An object by its key."""
 
-    envelope = refusal
+    envelope = refused
     preflight = Op("OPTIONS", "", None, "@", answered(cors.preflight), public=True, tx="none")
     head = Op(
         "HEAD",

@@ -59,21 +59,26 @@ class Visit:
 
 
 def answered(handler: Handler) -> Handler:
-    """The handler with its refusals as S3's clients know them."""
-
     @functools.wraps(handler)
     def run(call: Call) -> Reply:
-        try:
-            reply = handler(call)
-        except ApiError as error:
-            reply = refusal(error, call)
-        reply.headers |= cors.headers_for(call)
-        reply.headers["x-amz-request-id"] = call.request_id
-        if reply.content_type is None:
-            reply.content_type = "application/xml"
-        return finished(reply)
+        return _dressed(call, handler(call))
 
     return run
+
+
+def refused(error: ApiError, call: Call | None) -> Reply:
+    """A refusal as S3's clients know it."""
+    reply = refusal(error, call)
+    return reply if call is None else _dressed(call, reply)
+
+
+def _dressed(call: Call, reply: Reply) -> Reply:
+    """With what every answer of S3 has."""
+    reply.headers |= cors.headers_for(call)
+    reply.headers["x-amz-request-id"] = call.request_id
+    if reply.content_type is None:
+        reply.content_type = "application/xml"
+    return finished(reply)
 
 
 def chosen(plain: Handler, by_parameter: Mapping[str, Handler] | None = None) -> Handler:
