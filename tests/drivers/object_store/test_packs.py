@@ -3,6 +3,7 @@
 
 import ctypes
 import errno
+import fcntl
 import io
 import os
 import shutil
@@ -279,6 +280,21 @@ def test_the_last_one_is_deleted_and_another_comes(alone, disk):
         assert read(alone, blob_id) == b"%d" % number
         alone.delete(blob_id)
         assert files(disk) == []
+
+
+def test_the_last_one_is_deleted_while_another_comes(alone, disk, monkeypatch):
+    """The writer has opened the file, and does not hold it yet."""
+    first, real = put(alone, b"first"), fcntl.flock
+
+    def flock(descriptor, how):
+        monkeypatch.setattr(fcntl, "flock", real)
+        copy_on(disk, first).remove()
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    second = put(alone, b"second")
+    assert packs.pack_of(second) != packs.pack_of(first) and read(alone, second) == b"second"
+    assert len(files(disk)) == 1 and list(disk.glob("pending/*")) == []
 
 
 def test_copies_are_put_where_a_pack_is_being_removed(store, disks, monkeypatch):

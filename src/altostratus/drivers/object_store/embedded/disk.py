@@ -118,7 +118,14 @@ class Disk:
         with suppress(FileExistsError):
             os.link(path, f"{self._pending}/{name}")
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            # it may have lost its last blob meanwhile, and that name with it
+            if os.stat(path).st_ino != os.fstat(descriptor).st_ino:
+                raise FileNotFoundError(errno.ENOENT, "it is another pack", path)
+        except BaseException:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def doubts_pack(self, name: str) -> bool:

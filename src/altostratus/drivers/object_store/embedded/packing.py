@@ -62,6 +62,9 @@ class _Pack:
                 self.descriptors[disk] = disk.open_pack(self.name, self.partition)
         except OSError:
             self.close()
+            for disk in self.descriptors:
+                with suppress(OSError):
+                    disk.settle(self.name)
             return False
         return True
 
