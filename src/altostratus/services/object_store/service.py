@@ -10,6 +10,7 @@ from altostratus.services.object_store.api.info import Crossdomain, Health, Info
 from altostratus.services.object_store.api.metering import ensure_meter
 from altostratus.services.object_store.api.objects import ObjectOf
 from altostratus.services.object_store.api.pace import ensure_paces
+from altostratus.services.object_store.api.readers import ensure_readers
 from altostratus.services.object_store.config import ContainerSyncOptions, ObjectStoreOptions, RateLimitOptions
 from altostratus.services.object_store.errors import envelope
 from altostratus.services.object_store.logic.access import ensure_reseller_admin
@@ -46,7 +47,7 @@ SERVICE = Service(
     ),
     options=(ObjectStoreOptions, RateLimitOptions, ContainerSyncOptions),
     edge=Edge,
-    seeds=(ensure_reseller_admin, ensure_paces, ensure_meter),
+    seeds=(ensure_reseller_admin, ensure_paces, ensure_meter, ensure_readers),
     reconcilers=(
         DELETE_EXPIRED,
         CARRY_OUT_LIFECYCLES,

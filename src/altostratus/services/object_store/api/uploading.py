@@ -13,7 +13,7 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import bulk, manifests, peers, receiving, symlinks, temp_urls, versions
 from altostratus.services.object_store.api.conditions import demand_conditions
 from altostratus.services.object_store.api.policies import default_policy
-from altostratus.services.object_store.api.reading import bytes_of
+from altostratus.services.object_store.api.readers import lasting_bytes_of
 from altostratus.services.object_store.api.visits import (
     Place,
     container_for,
@@ -190,7 +190,7 @@ def _copy(call: Call, place: Place, container: Row[Any]) -> Reply:
         }  # fmt: skip
         values["version_id"] = commit(call, container, values)
     else:
-        pieces = receiving.Pieces(bytes_of(call, contents.spans, 0, contents.size))
+        pieces = receiving.Pieces(lasting_bytes_of(call, contents.spans, 0, contents.size))
         values = store(call, container, place.name, pieces, contents.size, described)
     headers = {
         "X-Copied-From": f"{source.container}/{source.name}",

@@ -11,6 +11,7 @@ from altostratus.contracts.object_store import ObjectStore
 from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.reconcilers import Reconciler
+from altostratus.services.object_store.api.readers import BlobReaders
 from altostratus.services.object_store.logic import stored
 from altostratus.services.object_store.reconcilers.waste import settle_pending
 
@@ -28,7 +29,7 @@ def remove_orphans(cloud: Cloud, *, older_than_s: float = _OLD_S) -> int:
     for batch in _batches(store.blob_ids()):
         with cloud.db.read() as tx:
             nobodys = stored.unreferenced(tx, batch)
-        for blob_id in nobodys:
+        for blob_id in cloud.part(BlobReaders).unread(nobodys):
             age_s = store.age_s(blob_id)
             if age_s is not None and age_s >= older_than_s:
                 store.delete(blob_id)

@@ -8,6 +8,7 @@ from altostratus.kernel import log
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import table_of
 from altostratus.kernel.reconcilers import Reconciler
+from altostratus.services.object_store.api.readers import BlobReaders
 from altostratus.services.object_store.logic import stored
 from altostratus.services.object_store.models import Waste
 
@@ -17,21 +18,25 @@ _AT_ONCE = 500
 
 
 def remove_waste(cloud: Cloud) -> None:
-    """The bytes first: as long as its row is there, a blob is tried again."""
+    """The bytes first: as long as its row is there, a blob is tried again. What somebody still reads stays for now."""
     if not cloud.has_part(ObjectStore):
         return
     store = cloud.part(ObjectStore)  # type: ignore[type-abstract]
-    waste = table_of(Waste)
+    waste, last = table_of(Waste), ""
     while True:
         with cloud.db.read() as tx:
-            blob_ids = tx.scalars(select(waste.c.blob_id).limit(_AT_ONCE))
-        for blob_id in blob_ids:
+            blob_ids = tx.scalars(
+                select(waste.c.blob_id).where(waste.c.blob_id > last).order_by(waste.c.blob_id).limit(_AT_ONCE)
+            )
+        unread = cloud.part(BlobReaders).unread(blob_ids)
+        for blob_id in unread:
             store.delete(blob_id)
-        if blob_ids:
+        if unread:
             with cloud.db.write() as tx:
-                tx.delete_where(Waste, waste.c.blob_id.in_(blob_ids))
+                tx.delete_where(Waste, waste.c.blob_id.in_(unread))
         if len(blob_ids) < _AT_ONCE:
             return
+        last = blob_ids[-1]
 
 
 def settle_leftovers(cloud: Cloud) -> int:

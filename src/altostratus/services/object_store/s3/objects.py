@@ -8,7 +8,8 @@ from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
-from altostratus.services.object_store.api.reading import bytes_of, looked_up_again
+from altostratus.services.object_store.api.readers import lasting_bytes_of
+from altostratus.services.object_store.api.reading import looked_up_again
 from altostratus.services.object_store.api.visits import one, writes_of
 from altostratus.services.object_store.logic import objects
 from altostratus.services.object_store.logic.contents import Contents
@@ -53,7 +54,7 @@ def _get(call: Call, *, with_bytes: bool) -> Reply:
     status, (offset, length), made = _span_of(call, row, contents, headers)
     if call.headers.get("X-AMZ-CHECKSUM-MODE", "").upper() == "ENABLED":
         headers |= shown_in(made, (row.s3 or {}).get("checksums"))
-    data = bytes_of(call, contents.spans, offset, length) if with_bytes else iter(())
+    data = lasting_bytes_of(call, contents.spans, offset, length) if with_bytes else iter(())
     return Reply(status, headers=headers, stream=data, length=length, content_type=kind)
 
 

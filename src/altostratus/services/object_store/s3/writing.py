@@ -11,7 +11,7 @@ from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.api import receiving, symlinks
 from altostratus.services.object_store.api.conditions import demand_conditions
-from altostratus.services.object_store.api.reading import bytes_of
+from altostratus.services.object_store.api.readers import lasting_bytes_of
 from altostratus.services.object_store.api.uploading import commit
 from altostratus.services.object_store.api.visits import Place, store_of
 from altostratus.services.object_store.config import ObjectStoreOptions
@@ -229,7 +229,7 @@ def found(call: Call, visit: Visit) -> Found:
 def copy_bytes(call: Call, policy: int, source: Source, span: tuple[int, int], algorithms: Collection[str]) -> Kept:
     """span: offset, length. `algorithms` of checksums that are wanted."""
     offset, length = span
-    summed = Summed(receiving.Pieces(bytes_of(call, source.contents.spans, offset, length)), algorithms)
+    summed = Summed(receiving.Pieces(lasting_bytes_of(call, source.contents.spans, offset, length)), algorithms)
     return Kept(*receiving.receive(call, policy, summed, length), summed.checksums)
 
 
