@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slow clients: they wait in threads of their own, and are sent away when nothing comes from them any longer.
 
-A request needs a *turn* to be worked on. While it waits for its client, for the next bytes of an upload or for room
-for those of a download, it has none: a thousand slow clients hold up nobody. The server tells nothing about what
-happens below HTTP; the kernel does (`TCP_INFO`), and two things are done with it:
+While a request waits for its client, for the next bytes of an upload or for room for those of a download, it has no
+turn (`kernel/turns.py`): a thousand slow clients hold up nobody. The server tells nothing about what happens below
+HTTP; the kernel does (`TCP_INFO`), and two things are done with it:
 
 - A connection that nothing came or went on for `client_timeout_s` is closed, as Swift does (its `client_timeout`): one
   that is idle, an upload that stands, a download that its client does not take.
@@ -13,7 +13,6 @@ happens below HTTP; the kernel does (`TCP_INFO`), and two things are done with i
 
 import contextlib
 import os
-import queue
 import resource
 import socket
 import struct
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 
 from altostratus.app.options import CloudOptions
 from altostratus.kernel import log
+from altostratus.kernel.turns import Turns
 
 _log = log.get("clients")
 App = Callable[..., Iterable[bytes]]
@@ -51,9 +51,7 @@ class Clients:
     def __init__(self, app: App, options: CloudOptions) -> None:
         self._app = app
         self._port, self._timeout_s = options.port, options.client_timeout_s
-        self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(options.api_threads):
-            self._turns.put(None)
+        self._turns = Turns(options.api_threads)
         # since when (monotonic) clients wait for each thread
         self._working: dict[int, float] = {}
 
@@ -76,11 +74,11 @@ class Clients:
 
     def begin_work(self) -> None:
         self._working[threading.get_ident()] = time.monotonic()
-        self._turns.get()
+        self._turns.begin()
 
     def end_work(self) -> None:
         self._working.pop(threading.get_ident(), None)
-        self._turns.put(None)
+        self._turns.end()
 
     def wait_for_client(self, read: Callable[[int], bytes], size: int) -> bytes:
         """`read(size)` without a turn."""

@@ -38,6 +38,7 @@ from altostratus.kernel import log
 from altostratus.kernel.desired import Desired
 from altostratus.kernel.errors import NotFound, Unavailable
 from altostratus.kernel.host_calls import HostCalls
+from altostratus.kernel.turns import release_turn
 
 _log = log.get("link")
 _HANDSHAKE_S = 10.0
@@ -71,6 +72,7 @@ class _Channel:
         number, pending = next(self._numbers), _Pending()
         self._pending[number] = pending
         try:
+            release_turn()
             self.stream.send(encode(Call(number, question, params)), timeout_s)
             pending.arrived.wait(timeout_s)
         finally:

@@ -20,7 +20,10 @@ class CloudOptions(Section, frozen=True, kw_only=True, name="cloud"):
     public_url: Annotated[str, Meta(description="base URL in the catalog; empty: made of listen and port")] = ""
     database: Annotated[str, Meta(description="SQLAlchemy URL; empty: SQLite in the state directory")] = ""
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR")] = "INFO"
-    api_threads: Annotated[int, Meta(description="requests that are worked on at one time", ge=1, le=256)] = 12
+    api_threads: Annotated[
+        int,
+        Meta(description="requests that read the database at one time, at most; one, unless it waits", ge=1, le=256),
+    ] = 12
     api_requests: Annotated[
         int,
         Meta(description="requests under way, with those that wait for slow clients; each a thread", ge=16, le=8192),

@@ -150,7 +150,7 @@ def make_server(options: CloudOptions, target: str = "altostratus.app.control:bu
         port=options.port,
         interface=Interfaces.WSGI,
         workers=1,
-        # waiting for slow clients is cheap; `app.clients` lets few of them work at one time
+        # waiting for slow clients is cheap; few of them work at one time (`kernel.turns`)
         blocking_threads=options.api_requests,
         backlog=2048,
         backpressure=options.api_connections,

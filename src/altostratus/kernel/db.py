@@ -8,7 +8,7 @@ inside a transaction. Effects outside the database are registered with `after_co
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +41,7 @@ from altostratus.kernel.bus import Bus, LocalBus
 from altostratus.kernel.errors import NotFound, OutOfSpace
 from altostratus.kernel.prepared import Prepared
 from altostratus.kernel.sqlite_driver import count_query, counting_queries, raise_if_full, run_prepared, tell_driver
+from altostratus.kernel.turns import ensure_turn, release_turn
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -244,9 +245,6 @@ class _Point:
         tell_driver(self._driver, "RELEASE point")
 
 
-_READERS_AT_ONCE = 2
-
-
 class Db:
     """The engine, and transactions on it. `url` is SQLAlchemy's (`sqlite:////path` or `postgresql+psycopg://`)."""
 
@@ -255,7 +253,6 @@ class Db:
         self.bus: Bus = bus or LocalBus()
         self.is_sqlite = url.startswith("sqlite")
         self._writer = threading.RLock() if self.is_sqlite else None
-        self._turns = threading.BoundedSemaphore(_READERS_AT_ONCE) if self.is_sqlite else None
         self._open_write = threading.local()
         # SQLite: connections that are not in use. Through the engine, borrowing and giving back one, BEGIN and
         # ROLLBACK cost more than the queries between them (58 of 100 microseconds of a read that finds one row)
@@ -290,6 +287,7 @@ class Db:
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A consistent view; nothing can be written."""
+        ensure_turn()
         if not self.is_sqlite:
             with self.engine.connect() as conn:
                 yield Tx(conn, writable=False)
@@ -304,14 +302,20 @@ class Db:
         self._idle.append(conn)
 
     @contextmanager
-    def read_in_turn(self) -> Iterator[Tx]:
-        """`read` for what turns many rows into a reply; never nested. With SQLite few do so at once.
-
-        Rows come out of SQLite and become JSON under the interpreter's lock: more threads only hand it to each
-        other (100 volumes at 8 connections: 766 lists a second without turns, 1056 with two, 947 with three).
-        """
-        with self._turns or nullcontext(), self.read() as tx:
-            yield tx
+    def read_once(self) -> Iterator[Tx]:
+        """`read` for a single statement. That is consistent by itself: with SQLite no BEGIN and ROLLBACK around it."""
+        if not self.is_sqlite:
+            with self.read() as tx:
+                yield tx
+            return
+        ensure_turn()
+        conn, driver = self._borrow()
+        try:
+            yield Tx(conn, writable=False, driver=driver)
+        except BaseException:
+            conn.close()
+            raise
+        self._idle.append(conn)
 
     @contextmanager
     def write(self) -> Generator[Tx, None, None]:
@@ -327,10 +331,12 @@ class Db:
 
     def _write(self) -> Generator[Tx, None, Tx]:
         if self._writer is None:
+            ensure_turn()
             with self.engine.begin() as conn:
                 tx = Tx(conn, writable=True)
                 yield tx
             return tx
+        release_turn()
         with self._writer:
             conn, driver = self._begin("BEGIN IMMEDIATE")
             tx = Tx(conn, writable=True, driver=driver)
@@ -344,18 +350,22 @@ class Db:
         return tx
 
     def _begin(self, statement: str) -> tuple[Connection, Any]:
-        """A connection that nobody else has, in a transaction, and SQLite's own below it."""
-        try:
-            conn = self._idle.pop()
-        except IndexError:
-            conn = self.engine.connect()
-        driver: Any = conn.connection.dbapi_connection
+        """`_borrow`, in a transaction."""
+        conn, driver = self._borrow()
         try:
             tell_driver(driver, statement)
         except BaseException:
             conn.close()
             raise
         return conn, driver
+
+    def _borrow(self) -> tuple[Connection, Any]:
+        """A connection that nobody else has, and SQLite's own below it."""
+        try:
+            conn = self._idle.pop()
+        except IndexError:
+            conn = self.engine.connect()
+        return conn, conn.connection.dbapi_connection
 
     def close(self) -> None:
         while self._idle:

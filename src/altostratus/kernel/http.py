@@ -167,7 +167,7 @@ class Route:
                 with self.cloud.db.read() as call.tx:
                     _admit(call)
             return _reply(call, handler_of(op)(call))
-        with self.cloud.db.write() if op.tx == "write" else self.cloud.db.read_in_turn() as call.tx:
+        with self.cloud.db.write() if op.tx == "write" else self.cloud.db.read() as call.tx:
             if not op.public:
                 _admit(call)
             return _reply(call, handler_of(op)(call))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from altostratus.kernel.db import Db, Tx
 from altostratus.kernel.errors import OutOfSpace
+from altostratus.kernel.turns import release_turn
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Together:
         with self._gate:
             self._waiting.append(work)
             waits, self._busy = self._busy, True
+        release_turn()
         if waits:
             work.told.acquire()
         if not work.done:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from altostratus.contracts.image_store import DiskFacts, ImageStoreError, Readable, StoredImage
 from altostratus.drivers.image_store.inspect import DEFAULT_MAX_VIRTUAL_BYTES, inspect_file
+from altostratus.kernel.turns import release_turn
 
 CHUNK_BYTES = 1 << 20
 _ZEROS = bytes(CHUNK_BYTES)
@@ -81,6 +82,7 @@ class FileImageStore:
         limits.check_end(size)
         os.ftruncate(descriptor, size)
         os.fchmod(descriptor, self._mode)
+        release_turn()
         os.fsync(descriptor)
         return self._stored(image_id, temporary, size, digests)
 
@@ -112,6 +114,7 @@ class FileImageStore:
             while chunk := source.read(CHUNK_BYTES):
                 size += len(chunk)
                 digests.update(chunk)
+            release_turn()
             os.fsync(source.fileno())
         return self._stored(image_id, path, size, digests)
 
@@ -182,6 +185,7 @@ class FileImageStore:
     def _fsync_directory(self) -> None:
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            release_turn()
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

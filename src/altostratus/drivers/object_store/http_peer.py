@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from altostratus.contracts.object_peer import PeerAnswer, PeerError
 from altostratus.contracts.object_store import Readable
+from altostratus.kernel.turns import release_turn
 
 _TIMEOUT_S = 60.0
 _PIECE = 256 * 1024
@@ -20,7 +21,9 @@ class HttpPeer:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         try:
-            connection.request(method, parts.path, body=None if body is None else _pieces(body), headers=dict(headers))
+            release_turn()
+            pieces = None if body is None else _pieces(body)
+            connection.request(method, parts.path, body=pieces, headers=dict(headers))
             answer = connection.getresponse()
             answer.read(_PIECE)
         except (OSError, http.client.HTTPException) as error:

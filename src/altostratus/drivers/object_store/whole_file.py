@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from altostratus.kernel.turns import release_turn
+
 
 def replace(path: str, data: bytes) -> None:
     """Safely on disk when this returns."""
@@ -26,6 +28,7 @@ def sync_directory(path: str) -> None:
     """The names in it survive a power cut when this returns."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        release_turn()
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
+from altostratus.kernel.turns import release_turn
+
 from . import librados
 from .librados import Library
 
@@ -43,6 +45,7 @@ class Request(Generic[T]):
     def wait(self) -> T:
         """Once. Raises RadosError."""
         library = self._pool.library
+        release_turn()
         library.slow.rados_aio_wait_for_complete(self._completion)
         result = library.quick.rados_aio_get_return_value(self._completion)
         library.quick.rados_aio_release(self._completion)

@@ -40,7 +40,7 @@ def list_all(call: Call, kind: EntityKind, statement: Any) -> Reply:
         shown = looking.look_through(call.cloud, domain_id, kind, _conditions(call))
         copies, seen = mirror.mirrored_ids(kind, domain_id), mirror.shown_since(kind, domain_id, shown.moment)
         statement = statement.where(or_(table.c.id.not_in(copies), table.c.id.in_(seen)))
-    with call.cloud.db.read_in_turn() as call.tx:
+    with call.cloud.db.read() as call.tx:
         reply = list_reply(call, statement)
     if shown is not None and not shown.whole:
         reply.body["truncated"] = True

@@ -116,7 +116,7 @@ def list_user_groups(call: Call) -> Reply:
         raise not_found("user", call.row.id)
     group, member = table_of(models.Group), table_of(models.GroupMember).c
     mine = select(member.group_id).where(member.user_id == call.row.id)
-    with call.cloud.db.read_in_turn() as call.tx:
+    with call.cloud.db.read() as call.tx:
         mine_too = expiring_groups(call.row.id)
         return list_reply(call, select(group).where(group.c.id.in_(mine) | group.c.id.in_(mine_too)))
 

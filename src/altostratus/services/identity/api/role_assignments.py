@@ -39,7 +39,7 @@ def list_role_assignments(call: Call) -> Reply:
     question = _question(call)
     if question.effective:
         looking.refresh_actors(call.cloud, question)
-    with call.cloud.db.read_in_turn() as call.tx:
+    with call.cloud.db.read() as call.tx:
         return _list(call, question)
 
 

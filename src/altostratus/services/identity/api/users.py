@@ -229,7 +229,7 @@ def list_group_users(call: Call) -> Reply:
         raise not_found("group", group_id)
     user, member = table_of(models.User), table_of(models.GroupMember).c
     statement = select(user).where(user.c.id.in_(select(member.user_id).where(member.group_id == group_id)))
-    with call.cloud.db.read_in_turn() as call.tx:
+    with call.cloud.db.read() as call.tx:
         return list_reply(call, statement.where(*expiry_conditions(call)))
 
 

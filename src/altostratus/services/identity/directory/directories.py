@@ -13,6 +13,7 @@ from typing import Any, Self
 from altostratus.kernel import clock
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
+from altostratus.kernel.turns import release_turn
 from altostratus.services.identity.config import IdentityOptions
 from altostratus.services.identity.directory.contract import Directory, DirectoryDown
 from altostratus.services.identity.directory.settings import parse_settings
@@ -105,6 +106,7 @@ class Directories:
         """The domain's directory, in one's turn. Raises Unavailable. Never inside a transaction."""
         held = self._holding(domain_id)
         held.demand_awake()
+        release_turn()
         with held.turn():
             # while we waited, others may have learnt that it is down
             held.demand_awake()

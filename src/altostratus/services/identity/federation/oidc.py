@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 import jwt
 
 from altostratus.kernel import clock
+from altostratus.kernel.turns import release_turn
 from altostratus.services.identity.federation.config import OidcClient
 from altostratus.services.identity.federation.web import ProviderError, RefusedError, Web
 
@@ -196,6 +197,7 @@ class OidcProvider:
     # not too often, not too many
 
     def _asked(self, question: Callable[[], T]) -> T:
+        release_turn()
         with self._slot():
             try:
                 return question()

@@ -12,6 +12,8 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from altostratus.kernel.turns import release_turn
+
 LONGEST = 4096
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -38,12 +40,14 @@ _give_memory_back()
 
 def hash_password(password: str) -> str:
     """A salted hash, as text that names its own parameters."""
+    release_turn()
     with _slots:
         return _hasher.hash(password)
 
 
 def is_password(password: str, password_hash: str | None) -> bool:
     """Does the password belong to the hash? Without a hash the answer is no, after the same time."""
+    release_turn()
     with _slots:
         try:
             _hasher.verify(password_hash or _DECOY, password)

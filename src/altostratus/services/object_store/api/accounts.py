@@ -78,7 +78,7 @@ def list_containers(call: Call) -> Reply:
     visitor = _reader(call, place)
     wanted, form = wanted_of(call), format_of(call)
     table, names = table_of(Container), policies.names_by_index(call.cloud)
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         headers = _account_headers(call, tx, tx.find(Account, place.account), visitor)
         found = listing.page(tx, select(table).where(table.c.account == place.account), table, wanted)
     items = [

@@ -155,7 +155,7 @@ def list_objects(call: Call) -> Reply:
     if "versions" in call.query:
         items = versions.listed(call, row, wanted)
         return finished(listing_reply("container", place.container, items, "json", _container_headers(call, row)))
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         found = listing.page(tx, select(table).where(table.c.container_id == row.id), table, wanted)
     items = [
         {"subdir": str(item)} if isinstance(item, listing.Subdir) else

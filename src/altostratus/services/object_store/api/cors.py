@@ -78,7 +78,7 @@ def show_crossdomain(_call: Call) -> Reply:
 
 def _settings(call: Call) -> dict[str, str]:
     place = place_of(call)
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, place.account, place.container)
     return {} if row is None else row.meta
 

@@ -94,8 +94,9 @@ def metered(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
             _count(call, 0 if counted is None else counted.bytes, 0)
             raise
         received = counted.bytes if counted is not None else _announced(call)
-        _count(call, received, len(reply.body) if isinstance(reply.body, bytes) else 0)
-        if reply.stream is not None and call.op.method != "HEAD":
+        at_hand = [reply.body] if isinstance(reply.body, bytes) else reply.stream
+        _count(call, received, sum(map(len, at_hand)) if isinstance(at_hand, list) else 0)
+        if not isinstance(at_hand, list) and reply.stream is not None and call.op.method != "HEAD":
             reply.stream = _told_at_the_end(call, reply.stream)
         return reply
 

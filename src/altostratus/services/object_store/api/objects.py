@@ -38,7 +38,7 @@ from altostratus.services.object_store.api.visits import (
 )
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import metadata, objects, versioning
-from altostratus.services.object_store.logic.contents import Contents, contents_of, find_many, named
+from altostratus.services.object_store.logic.contents import Contents, contents_of, find_many, in_one_piece, named
 from altostratus.services.object_store.logic.times import http_date, now_us, stamp
 from altostratus.services.object_store.reconcilers.waste import TOPIC as WASTE
 
@@ -68,8 +68,11 @@ def _found(call: Call) -> tuple[Row[Any], Contents]:
         call.reply_headers["Content-Location"] = symlinks.path_of(call, where)
     call.reply_headers |= versions.told(found.row, found.container, place)
     account = found.place.account
-    with call.cloud.db.read() as tx:
-        return found.row, contents_of(tx, account, found.row, guard_for(call, account))
+    contents = in_one_piece(found.row)
+    if contents is None:
+        with call.cloud.db.read() as tx:
+            contents = contents_of(tx, account, found.row, guard_for(call, account))
+    return found.row, contents
 
 
 def head_object(call: Call) -> Reply:

@@ -15,6 +15,7 @@ from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx
 from altostratus.kernel.errors import ApiError
 from altostratus.kernel.resource.call import Call
+from altostratus.kernel.turns import release_turn
 from altostratus.services.object_store.config import RateLimitOptions, Rates
 
 _MOST_KEYS = 10_000
@@ -43,6 +44,7 @@ class Paces:
             self._give_back(key, per_s)
             raise _refusal(pause_s)
         try:
+            release_turn()
             time.sleep(pause_s)
         finally:
             self._waiting.release()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes on their way out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from altostratus.contracts.object_store import ObjectStoreError
 from altostratus.kernel.resource.call import Call
@@ -23,17 +23,23 @@ def looked_up_again(read: Callable[[Call], Reply], call: Call) -> Reply:
     return read(call)
 
 
-def bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
-    """A range of the whole. The first piece is read before this returns, so that a refusal can still be sent."""
+def bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterable[bytes]:
+    """A range of the whole. The first piece is read before this returns, so that a refusal can still be sent.
+
+    If that is all, it comes as a list: the server need not ask for more.
+    """
     pieces = _pieces(call, spans, offset, length)
     try:
         first = next(pieces, b"")
     except ObjectStoreError as error:
         raise of_driver(error) from error
+    if len(first) == length:
+        pieces.close()
+        return [first]
     return _chained(first, pieces)
 
 
-def _pieces(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
+def _pieces(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Generator[bytes, None, None]:
     store = store_of(call)
     for span in cut(spans, offset, length):
         if span.data is not None:

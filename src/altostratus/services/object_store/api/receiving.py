@@ -4,7 +4,7 @@
 import functools
 import hashlib
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -50,10 +50,10 @@ class Hashed:
 
 
 class Pieces:
-    """An iterator of bytes as a stream."""
+    """Pieces of bytes as a stream."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._rest = pieces, b""
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._rest = iter(pieces), b""
 
     def read(self, size: int, /) -> bytes:
         if not self._rest:

@@ -41,7 +41,7 @@ def resolved(call: Call, place: Place) -> Found:
 
     def read(at: Place) -> Found:
         container = container_for(call, at, "read") if at == place else _container_of_target(call, place, at)
-        with call.cloud.db.read() as tx:
+        with call.cloud.db.read() if at.version else call.cloud.db.read_once() as tx:
             row = versions.find(tx, container, at)
         if row is None:
             raise not_found("object", at.name)
@@ -71,7 +71,7 @@ def _container_of_target(call: Call, start: Place, place: Place) -> Row[Any]:
         return container_for(call, place, "read")
     if place.account != start.account:
         raise Unauthorized("Temp URL invalid: the link leads to another account, which the key does not open.")
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, place.account, place.container)
     if row is None:
         raise not_found("container", place.container)

@@ -104,7 +104,7 @@ def listed(call: Call, container: Row[Any], wanted: Wanted) -> list[dict[str, An
     marker, after = one(call, "version_marker"), None
     if marker and not wanted.marker:
         raise BadRequest("version_marker param requires marker.")
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         if marker:
             try:
                 after = versioning.position(tx, container.id, wanted.marker, marker)

@@ -98,7 +98,7 @@ def container_for(call: Call, place: Place, what: What, *, prefix: str = "") -> 
         demand_not_denied(call, seen(call, None), kept_here, wish)
         return kept_here
     visitor = visitor_of(call)
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, place.account, place.container)
     if not permission.may(visitor, place.account, row, what, wish):
         raise refused(visitor.ctx is not None, place.account)

@@ -83,7 +83,7 @@ def _site_of(call: Call) -> Site | None:
     if asked not in YES or "temp_url_sig" in call.query:
         return None
     place = place_of(call)
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, place.account, place.container)
     if row is None:
         return None
@@ -146,7 +146,7 @@ def _folder(call: Call, site: Site, name: str, show: Handler) -> Reply:
     if not site.listings:
         raise NotFound("Web listings are disabled. Set X-Container-Meta-Web-Listings: true, or add a page.")
     container_for(call, Place(site.container.account, site.container.name), "list", prefix=name)
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         items = _items(tx, site, name, call.cloud[ObjectStoreOptions].listing_limit)
     if not items:
         raise not_found("object", name)

@@ -52,6 +52,9 @@ class Contents:
 
 def contents_of(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
     """Raises Conflict if a segment is gone or another one now, or what `guard` raises."""
+    whole = in_one_piece(row)
+    if whole is not None:
+        return whole
     if row.segments is not None:
         spans = tuple(_static_spans(tx, account, row, guard, _DEEPEST))
         return Contents(f'"{row.etag}"', row.size, row.modified_us, spans)
@@ -60,11 +63,22 @@ def contents_of(tx: Tx, account: str, row: Row[Any], guard: Guard) -> Contents:
     return Contents(row.etag, row.size, row.modified_us, own_spans(tx, row))
 
 
+def in_one_piece(row: Row[Any]) -> Contents | None:
+    """Of an object whose row says all; None for others."""
+    if row.segments is not None or row.parts_id is not None or DYNAMIC in row.headers:
+        return None
+    return Contents(row.etag, row.size, row.modified_us, _own_span(row))
+
+
 def own_spans(tx: Tx, row: Row[Any]) -> tuple[Span, ...]:
     """An object's own bytes, in one piece or in the parts of an upload."""
     if row.parts_id is None:
-        return (Span(row.blob_id, 0, row.size),) if row.blob_id is not None else ()
+        return _own_span(row)
     return tuple(Span(part.blob_id, 0, part.size) for part in parts_of(tx, row.parts_id) if part.blob_id is not None)
+
+
+def _own_span(row: Row[Any]) -> tuple[Span, ...]:
+    return (Span(row.blob_id, 0, row.size),) if row.blob_id is not None else ()
 
 
 def cut(spans: tuple[Span, ...], offset: int, length: int) -> Iterator[Span]:

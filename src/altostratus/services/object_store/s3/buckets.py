@@ -43,7 +43,7 @@ def list_buckets(call: Call) -> Reply:
     prefix, marker = one(call, "prefix"), unquote(one(call, "continuation-token"))
     table = table_of(Container)
     found: list[Row[Any]] = []
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         while len(found) <= most:
             wanted = listing.Wanted(most + 1, marker=marker, prefix=prefix)
             page = listing.page(tx, select(table).where(table.c.account == visit.account), table, wanted)

@@ -87,7 +87,7 @@ def _is_like(text: str, pattern: str) -> bool:
 def _rules_for(call: Call) -> Sequence[Rule]:
     project_id, bucket = project_and_bucket(call.params.get("bucket", ""))
     project_id = project_id or _project_of_key(call)
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, access.account_of(project_id), bucket)
     rules: Sequence[Rule] = (row.s3 or {}).get("cors", ()) if row is not None else ()
     return rules

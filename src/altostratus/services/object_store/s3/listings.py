@@ -62,7 +62,7 @@ def list_versions(call: Call) -> Reply:
     visit = visit_of(call)
     container = container_for(call, visit, "list")
     wanted = _wanted(call, one(call, "key-marker"))
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         found = versioning.page(tx, container.id, wanted, _after(call, tx, container))
     items, more = _cut(found, wanted)
     last = items[-1] if more else None
@@ -106,7 +106,7 @@ def _page(call: Call, marker: str) -> tuple[Visit, list[_Item], bool]:
     container = container_for(call, visit, "list")
     wanted = _wanted(call, marker)
     table = table_of(StoredObject)
-    with call.cloud.db.read_in_turn() as tx:
+    with call.cloud.db.read() as tx:
         items = listing.page(tx, select(table).where(table.c.container_id == container.id), table, wanted)
     return visit, *_cut(items, wanted)
 

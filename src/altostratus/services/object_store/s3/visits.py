@@ -140,7 +140,7 @@ def demand_owner(visit: Visit) -> None:
 
 def container_for(call: Call, visit: Visit, what: What) -> Row[Any]:
     """The bucket, if the caller may do that there. Who may not learns nothing of it."""
-    with call.cloud.db.read() as tx:
+    with call.cloud.db.read_once() as tx:
         row = containers.find(tx, visit.account, visit.bucket)
     if not permission.may(visit.visitor, visit.account, row, what, _wish(call, visit, what)):
         raise denied()
