@@ -29,7 +29,7 @@ from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.drivers.object_store.http_peer import HttpPeer
 from altostratus.drivers.object_store.rados import RadosOptions
-from altostratus.kernel import log
+from altostratus.kernel import log, processors
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
 from altostratus.kernel.host_calls import HostCalls
@@ -78,6 +78,7 @@ def build() -> Callable[..., Iterable[bytes]]:
     start(cloud, link, paths)
     clients = Clients(build_app(cloud, openapi_documents(cloud)), options)
     clients.start()
+    processors.start()
     return clients
 
 

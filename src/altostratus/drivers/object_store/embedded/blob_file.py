@@ -9,16 +9,21 @@ range needs only its own blocks to be verified.
 
 import os
 import struct
+import threading
 from array import array
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import anycrc
+
+from altostratus.kernel.processors import anywhere
 
 # of new blobs. More would be dearer: of 256 KiB, the kernel takes 20 times the time for room in its cache, and every
 # slow reader holds some of them
 BLOCK_BYTES = 64 * 1024
-# blocks that are read and given on at once; every slow reader holds some pieces of this size
+# blocks that are read and given on at once; every reader holds some pieces of this size, and only so many larger ones
 _READ_BYTES = 128 * 1024
+_LARGE_READ_BYTES, _LARGE_READERS = 256 * 1024, threading.Semaphore(32)
 # by the processor's own instructions: a third of zlib's time
 _crc = anycrc.Model("CRC32").calc
 _FOOTER = struct.Struct("<8sIQI")
@@ -84,14 +89,19 @@ class BlobFile:
     def blocks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Verified pieces of the range, which must lie within the data; closes the file at its end."""
         end = self.size if length is None else offset + length
+        large = end - offset > _READ_BYTES and _LARGE_READERS.acquire(blocking=False)
         try:
-            behind, step = -(-end // self._block_bytes), max(1, _READ_BYTES // self._block_bytes)
-            for number in range(offset // self._block_bytes, behind, step):
-                start = number * self._block_bytes
-                data = self._verified(number, min(number + step, behind))
-                first, last = max(offset - start, 0), min(end - start, len(data))
-                yield data if last - first == len(data) else data[first:last]
+            at_once = _LARGE_READ_BYTES if large else _READ_BYTES
+            behind, step = -(-end // self._block_bytes), max(1, at_once // self._block_bytes)
+            with anywhere() if large else nullcontext():
+                for number in range(offset // self._block_bytes, behind, step):
+                    start = number * self._block_bytes
+                    data = self._verified(number, min(number + step, behind))
+                    first, last = max(offset - start, 0), min(end - start, len(data))
+                    yield data if last - first == len(data) else data[first:last]
         finally:
+            if large:
+                _LARGE_READERS.release()
             self.close()
 
     def _verified(self, number: int, behind: int) -> bytes:

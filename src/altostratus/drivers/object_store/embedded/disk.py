@@ -36,7 +36,7 @@ from .ring import Device
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LEAST_FREE_BYTES = 32 * 1024 * 1024
 # larger ones are seldom read soon: they leave the kernel's cache to small ones, as Swift's do (its `keep_cache_size`)
-_KEPT_IN_MEMORY_BYTES = 5 << 20
+KEPT_IN_MEMORY_BYTES = 5 << 20
 # a copy that is being made is written to all the time
 _FORGOTTEN_S = 3600.0
 
@@ -284,7 +284,7 @@ class Disk:
     def _complete(self, descriptor: int, draft: str, blob_id: str, partition: int) -> None:
         try:
             os.fdatasync(descriptor)
-            if os.fstat(descriptor).st_size > _KEPT_IN_MEMORY_BYTES:
+            if os.fstat(descriptor).st_size > KEPT_IN_MEMORY_BYTES:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)

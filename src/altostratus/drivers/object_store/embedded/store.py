@@ -10,43 +10,24 @@ from pathlib import Path
 from altostratus.contracts.object_store import Blob, ObjectStoreError, Readable
 from altostratus.drivers.object_store import whole_file
 from altostratus.kernel import ids, log
+from altostratus.kernel.processors import anywhere
 
 from . import marks, packs
 from . import ring as rings
-from .blob_file import Checksums, DamagedError
+from .blob_file import DamagedError
 from .deletes import Deletes
-from .disk import Disk, write_all
+from .disk import Disk
 from .packing import Packer
 from .ring import Ring, RingError
+from .uploads import Continued, Copy, begin, demand_size, drop, receive, start_of, write_to
 from .view import View, refusal
-from .writing import BATCH_BYTES, WritingBehind
+from .writing import Buffers, WritingBehind
 
 _log = log.get("drivers.object_store")
 _FIRST_PART_POWER = 8
 # one copy on one disk, two on two, three on three or more
 REPLICAS = 3
 _SYNCERS = 32
-_START_WRITING_BYTES = 2 << 20
-
-
-class _Copy:
-    """A file that is being written on one disk."""
-
-    def __init__(self, disk: Disk, blob_id: str, size: int) -> None:
-        self.disk = disk
-        self.descriptor = disk.begin(blob_id, size)
-        self._written = self._on_their_way = 0
-
-    def write(self, pieces: list[bytes]) -> None:
-        self.disk.demand_room(sum(map(len, pieces)))
-        for piece in pieces:
-            write_all(self.descriptor, piece)
-            self._written += len(piece)
-        if self._written - self._on_their_way >= _START_WRITING_BYTES:
-            # the kernel begins with what it has, so that the flush at the end has little left to wait for
-            start, length = self._on_their_way, self._written - self._on_their_way
-            os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
-            self._on_their_way = self._written
 
 
 class EmbeddedStore:
@@ -64,6 +45,7 @@ class EmbeddedStore:
         self.deletes = Deletes()
         self._syncers = ThreadPoolExecutor(_SYNCERS, "object-copies")
         self._packer = Packer(self._view, self._syncers)
+        self._buffers = Buffers()
         self._seen: tuple[int, int] | None = None
         self._present = View(Ring(1, 1), {})
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -164,11 +146,11 @@ class EmbeddedStore:
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
         if expected_size is None or expected_size <= self._small_bytes:
-            start = _start_of(data, self._small_bytes)
+            start = start_of(data, self._small_bytes)
             if len(start) <= self._small_bytes:
-                _demand_size(len(start), expected_size, max_bytes)
+                demand_size(len(start), expected_size, max_bytes)
                 return Blob(self._packer.write(start), len(start))
-            data = _Whole(start, data)
+            data = Continued(start, data)
         return self._write_file(data, expected_size, max_bytes)
 
     def _write_file(self, data: Readable, expected_size: int | None, max_bytes: int | None) -> Blob:
@@ -176,19 +158,20 @@ class EmbeddedStore:
         partition = view.ring.partition_of(blob_id)
         wanted = len(view.holders(partition))
         quorum = wanted // 2 + 1
-        copies, troubles = _begin(blob_id, view.in_order(partition), wanted, expected_size or 0)
+        copies, troubles = begin(blob_id, view.in_order(partition), wanted, expected_size or 0)
+        begun = list(copies)
         try:
             if len(copies) < quorum:
                 raise refusal(troubles)
-            writing = WritingBehind(self._syncers, lambda pieces: _write_to(copies, quorum, pieces))
-            with writing:
-                checksums = _receive(data, writing, max_bytes)
-                _demand_size(checksums.size, expected_size, max_bytes)
+            writing = WritingBehind(self._syncers, self._buffers, lambda batch: write_to(copies, quorum, batch))
+            with writing, anywhere():
+                checksums = receive(data, writing, max_bytes)
+                demand_size(checksums.size, expected_size, max_bytes)
                 writing.add(checksums.ending())
             self._keep(blob_id, partition, copies, quorum)
         except BaseException:
-            for copy in copies:
-                _drop(copy, blob_id, partition)
+            for copy in begun:
+                drop(copy, blob_id, partition)
             raise
         return Blob(blob_id, checksums.size)
 
@@ -258,8 +241,8 @@ class EmbeddedStore:
 
     # writing
 
-    def _keep(self, blob_id: str, partition: int, copies: list[_Copy], quorum: int) -> None:
-        def finish(copy: _Copy) -> OSError | None:
+    def _keep(self, blob_id: str, partition: int, copies: list[Copy], quorum: int) -> None:
+        def finish(copy: Copy) -> OSError | None:
             descriptor, copy.descriptor = copy.descriptor, -1
             try:
                 copy.disk.finish(descriptor, blob_id, partition)
@@ -275,7 +258,7 @@ class EmbeddedStore:
                 _log.warning("blob %s was not kept on %s: %s", blob_id, copy.disk.path, trouble)
                 if good >= quorum:
                     copies.remove(copy)
-                    _drop(copy, blob_id, partition)
+                    drop(copy, blob_id, partition)
         if good < quorum:
             raise refusal([trouble for trouble in troubles if trouble is not None])
 
@@ -304,81 +287,6 @@ class EmbeddedStore:
         if damaged:
             raise ObjectStoreError("damaged", f"No intact copy of blob {blob_id} is left.")
         raise ObjectStoreError("missing", f"Blob {blob_id} is on none of the disks.")
-
-
-def _begin(blob_id: str, disks: Iterator[Disk], wanted: int, size: int) -> tuple[list[_Copy], list[OSError]]:
-    copies: list[_Copy] = []
-    troubles = []
-    while len(copies) < wanted and (disk := next(disks, None)) is not None:
-        try:
-            copies.append(_Copy(disk, blob_id, size))
-        except OSError as error:
-            _log.warning("nothing can be written to %s: %s", disk.path, error)
-            troubles.append(error)
-    return copies, troubles
-
-
-def _receive(data: Readable, writing: WritingBehind, max_bytes: int | None) -> Checksums:
-    checksums = Checksums()
-    while piece := data.read(BATCH_BYTES):
-        checksums.add(piece)
-        if max_bytes is not None and checksums.size > max_bytes:
-            break
-        writing.add(piece)
-    return checksums
-
-
-def _demand_size(size: int, expected_size: int | None, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
-        raise ObjectStoreError("too_large", f"The data has more than {max_bytes} bytes.")
-    if expected_size is not None and size != expected_size:
-        raise ObjectStoreError("short", f"{size} bytes came of {expected_size}.")
-
-
-def _start_of(data: Readable, size: int) -> bytes:
-    """More than `size` bytes, or all there are."""
-    pieces, length = [], 0
-    while length <= size and (piece := data.read(BATCH_BYTES)):
-        pieces.append(piece)
-        length += len(piece)
-    return b"".join(pieces)
-
-
-class _Whole:
-    """What was read of a stream already, and the rest."""
-
-    def __init__(self, start: bytes, rest: Readable) -> None:
-        self._start, self._rest = start, rest
-
-    def read(self, size: int, /) -> bytes:
-        start, self._start = self._start, b""
-        return start or self._rest.read(size)
-
-
-def _write_to(copies: list[_Copy], quorum: int, pieces: list[bytes]) -> None:
-    troubles = []
-    for copy in list(copies):
-        try:
-            copy.write(pieces)
-        except OSError as error:
-            _log.warning("writing to %s failed: %s", copy.disk.path, error)
-            troubles.append((copy, error))
-    if len(copies) - len(troubles) < quorum:
-        raise refusal([error for _, error in troubles])
-    for copy, _ in troubles:
-        copies.remove(copy)
-        os.close(copy.descriptor)
-
-
-def _drop(copy: _Copy, blob_id: str, partition: int) -> None:
-    """A copy that could not be finished; its descriptor is closed."""
-    if copy.descriptor >= 0:
-        os.close(copy.descriptor)
-        copy.descriptor = -1
-    try:
-        copy.disk.remove(blob_id, partition)
-    except OSError as error:
-        _log.warning("blob %s stays pending on %s: %s", blob_id, copy.disk.path, error)
 
 
 def _set_aside(disk: Disk, blob_id: str, partition: int, error: DamagedError) -> None:

@@ -12,6 +12,7 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from altostratus.kernel.processors import anywhere
 from altostratus.kernel.turns import release_turn
 
 LONGEST = 4096
@@ -41,14 +42,14 @@ _give_memory_back()
 def hash_password(password: str) -> str:
     """A salted hash, as text that names its own parameters."""
     release_turn()
-    with _slots:
+    with _slots, anywhere():
         return _hasher.hash(password)
 
 
 def is_password(password: str, password_hash: str | None) -> bool:
     """Does the password belong to the hash? Without a hash the answer is no, after the same time."""
     release_turn()
-    with _slots:
+    with _slots, anywhere():
         try:
             _hasher.verify(password_hash or _DECOY, password)
         except (VerificationError, InvalidHashError):

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter runs one thread at a time: while there is much to do, its threads share one processor.
+
+Left alone, the system wakes each thread on a processor that is idle, so that the interpreter's lock goes from one to
+the other at every call of the system, and waits for an idle one to wake up each time. Eight clients that read small
+objects are served 1.3 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
+
+Work that does without the lock (hashing, checksums, copies of large bodies) goes where it likes: `with anywhere():`.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+_LOOK_EVERY_S = 0.5
+# of one processor: a process that uses less has nothing to gain, one beside others that use more would wait for them
+_LITTLE, _TAKEN = 0.3, 0.5
+# it moves only for so much more room
+_WORTH_IT = 0.25
+
+_everywhere = frozenset(os.sched_getaffinity(0))
+_lock = threading.Lock()
+_threads_anywhere: set[int] = set()
+_present: int | None = None
+
+
+@contextmanager
+def anywhere() -> Iterator[None]:
+    """For this thread. May be nested, and costs two calls of the system where threads share a processor."""
+    thread = threading.get_native_id()
+    if _present is None or thread in _threads_anywhere:
+        yield
+        return
+    with _lock:
+        _threads_anywhere.add(thread)
+    os.sched_setaffinity(thread, _everywhere)
+    try:
+        yield
+    finally:
+        with _lock:
+            _threads_anywhere.discard(thread)
+            _move(thread)
+
+
+def start() -> None:
+    """Look after this process from now on."""
+    if len(_everywhere) > 1:
+        threading.Thread(target=_look_for_ever, name="processors", daemon=True).start()
+
+
+def choose(own: float, busy: dict[int, float], present: int | None) -> int | None:
+    """The processor to share; None: none, let the system decide.
+
+    own       what this process used, of one processor
+    busy      by processor: how much of its time it worked, for whomever
+    present   what was chosen before
+    """
+    if own < _LITTLE:
+        return None
+    share = own / len(busy) if present is None else 0.0
+    others = {number: max(0.0, used - share) for number, used in busy.items()}
+    if present in others:
+        others[present] = max(0.0, others[present] - own)
+    best = min(others, key=others.__getitem__)
+    if present in others and others[present] - others[best] < _WORTH_IT:
+        best = present
+    return None if others[best] > _TAKEN else best
+
+
+def _look_for_ever() -> None:
+    used_s, times, moment_s = time.process_time(), _times(), time.monotonic()
+    while True:
+        time.sleep(_LOOK_EVERY_S)
+        before, used_s, times_before, times = used_s, time.process_time(), times, _times()
+        moment_before, moment_s = moment_s, time.monotonic()
+        busy = {number: _busy(times_before[number], times[number]) for number in times if number in times_before}
+        if busy:
+            _share(choose((used_s - before) / (moment_s - moment_before), busy, _present))
+
+
+def _share(number: int | None) -> None:
+    """All threads of this process, and those that they will start, but those that are anywhere."""
+    global _present
+    if number == _present:
+        return
+    with _lock:
+        _present = number
+        for name in os.listdir("/proc/self/task"):
+            _move(int(name))
+
+
+def _move(thread: int) -> None:
+    if thread not in _threads_anywhere:
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread, _everywhere if _present is None else {_present})
+
+
+def _times() -> dict[int, Sequence[int]]:
+    """By processor that this process may use: user, nice, system, idle, iowait, ... in ticks."""
+    with open("/proc/stat", encoding="ascii") as handle:
+        lines = [line.split() for line in handle if line.startswith("cpu") and line[3].isdecimal()]
+    found = {int(words[0][3:]): [int(word) for word in words[1:9]] for words in lines}
+    return {number: times for number, times in found.items() if number in _everywhere}
+
+
+def _busy(before: Sequence[int], after: Sequence[int]) -> float:
+    passed = [now - then for then, now in zip(before, after, strict=True)]
+    return 1.0 - (passed[3] + passed[4]) / max(1, sum(passed))
