@@ -155,8 +155,9 @@ class Route:
                 raise BadRequest("The request needs a JSON body.")
             validate.check_body(call, payload)
         validate.check_query(call)
-        who = ("-", "-") if op.public else (call.ctx.user_id, call.ctx.project_id or "-")
-        with log.on_behalf_of(call.request_id, *who):
+        if op.public:
+            return self._in_transaction(call)
+        with log.on_behalf_of(call.request_id, call.ctx.user_id, call.ctx.project_id or "-"):
             return self._in_transaction(call)
 
     def _in_transaction(self, call: Call) -> Reply:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only source of identifiers."""
 
+import random
 import re
 import secrets
 import uuid
@@ -19,7 +20,13 @@ def new_hex_id() -> str:
 
 
 def new_request_id() -> str:
-    return "req-" + str(uuid.uuid4())
+    """Nobody need be kept from guessing it: no call of the system, at which another thread would take over."""
+    return f"req-{uuid.UUID(int=random.getrandbits(128), version=4)}"
+
+
+def new_label() -> str:
+    """32 random digits that name something in logs, as cheaply."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def new_secret(size_bytes: int = 24) -> str:

@@ -182,7 +182,7 @@ def writes_of(call: Call) -> WritesTogether:
 
 def finished(reply: Reply) -> Reply:
     """With the headers that every answer of Swift has."""
-    reply.headers["X-Trans-Id"] = f"tx{ids.new_hex_id()[:21]}-{int(clock.unix()):010x}"
+    reply.headers["X-Trans-Id"] = f"tx{ids.new_label()[:21]}-{int(clock.unix()):010x}"
     reply.headers["Date"] = http_date(now_us())
     if reply.content_type is None:
         reply.content_type = "text/html; charset=UTF-8"
