@@ -73,8 +73,8 @@ class Turns:
         self._waiting: deque[_Worker] = deque()
         self._lock = threading.Lock()
         self._watched = threading.Event()
-        self._watcher: threading.Thread | None = None
         self._looked_s = self._used_s = 0.0
+        threading.Thread(target=self._look_for_ever, name="turns", daemon=True).start()
 
     def begin(self) -> None:
         """This thread serves a request from now on: it takes a turn when it needs one."""
@@ -94,7 +94,8 @@ class Turns:
                 return
             self._waiting.append(worker)
             if not self._watched.is_set():
-                self._watch()
+                self._looked_s, self._used_s = time.monotonic(), time.process_time()
+                self._watched.set()
         worker.told.acquire()
 
     def _release(self, worker: _Worker) -> None:
@@ -116,13 +117,6 @@ class Turns:
             following.told.release()
 
     # those that wait without saying so
-
-    def _watch(self) -> None:
-        self._looked_s, self._used_s = time.monotonic(), time.process_time()
-        self._watched.set()
-        if self._watcher is None:
-            self._watcher = threading.Thread(target=self._look_for_ever, name="turns", daemon=True)
-            self._watcher.start()
 
     def _look_for_ever(self) -> None:
         while self._watched.wait():
