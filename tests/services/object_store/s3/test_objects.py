@@ -111,8 +111,6 @@ def test_deleting_many(s3):
     "more",
     [
         {"ServerSideEncryption": "AES256"},
-        {"ACL": "public-read"},
-        {"GrantRead": "id=x"},
         {"WebsiteRedirectLocation": "/x"},
         {"ObjectLockLegalHoldStatus": "ON", "ContentMD5": "CY9rzUYh03PK3k6DJie09g=="},
         {"IfNoneMatch": '"x"'},
@@ -120,6 +118,13 @@ def test_deleting_many(s3):
 )
 def test_wishes_that_would_not_come_true(s3, more):
     assert refused(s3.put_object, Bucket="shop", Key="x", Body=b"test", **more) == ("NotImplemented", 501)
+    assert keys(s3.list_objects_v2(Bucket="shop")) == ["o"]
+
+
+@pytest.mark.parametrize("more", [{"ACL": "public-read"}, {"GrantRead": "id=x"}])
+def test_lists_that_objects_do_not_have(s3, more):
+    wrong = refused(s3.put_object, Bucket="shop", Key="x", Body=b"test", **more)
+    assert wrong == ("AccessControlListNotSupported", 400)
     assert keys(s3.list_objects_v2(Bucket="shop")) == ["o"]
 
 

@@ -90,7 +90,7 @@ def _demand_within(container: Row[Any], lists: Mapping[str, str]) -> None:
     for name, text in lists.items():
         if text and not set(text.split(",")) <= set(container.settings.get(name, "").split(",")):
             raise S3Error(
-                "NotImplemented",
+                "AccessControlListNotSupported",
                 "Objects have no access list of their own. Set that of the bucket, and leave this out.",
             )
 

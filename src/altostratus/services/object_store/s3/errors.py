@@ -9,6 +9,7 @@ from altostratus.kernel.resource.operations import Reply
 from altostratus.services.object_store.s3.xml import document
 
 _STATUS = {
+    "AccessControlListNotSupported": 400,
     "AccessDenied": 403,
     "AccessForbidden": 403,
     "AuthorizationHeaderMalformed": 400,
@@ -82,19 +83,30 @@ _CODES = {
 
 
 class S3Error(ApiError):
-    """A refusal with one of S3's codes. Logic says its code as the `kind` of an ordinary error."""
+    """A refusal with one of S3's codes. Logic says its code as the `kind` of an ordinary error.
+
+    details: what the page tells besides, by name
+    """
 
     def __init__(
-        self, code: str, message: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, kind=code, status=status or _STATUS[code], headers=headers)
+        self.details = dict(details or {})
 
 
 def refusal(error: ApiError, call: Call | None) -> Reply:
     """The page. Without a call: of a request that no operation is for."""
     code, status = code_and_status(error)
     where = [] if call is None else [("Resource", call.asked.path), ("RequestId", call.request_id)]
-    body = document("Error", [("Code", code), ("Message", error.message), *where], bare=True)
+    details = error.details.items() if isinstance(error, S3Error) else ()
+    body = document("Error", [("Code", code), ("Message", error.message), *details, *where], bare=True)
     told = {name: value for name, value in error.headers.items() if isinstance(error, S3Error) or name in _TOLD}
     return Reply(status, body, headers=told, content_type="application/xml")
 

@@ -109,7 +109,7 @@ def _signed(call: Call, fields: Mapping[str, str]) -> Signed | None:
     key, text = access_key_of(call, access), fields["policy"].encode()
     made = key.signature_4(scope, text) if by_4 else key.signature_2(text)
     if not is_same(made, stated):
-        raise mismatch()
+        raise mismatch({"StringToSign": fields["policy"]})
     return Signed(key.context())
 
 

@@ -138,15 +138,18 @@ def _checked_4(call: Call, credential: str, names: str, signature: str, stated: 
     key = access_key_of(call, access)
     secret = key.signing_key(scope)
     query, scope_text = _query_4(call.query), "/".join(scope)
+    wanted: dict[str, str] = {}
     for host, path in _addresses(call):
         values = {**call.headers, "HOST": host}
         headers = "".join(f"{name}:{_tidy(values.get(name.upper(), ''))}\n" for name in names.split(";"))
         asked = f"{call.asked.method}\n{path}\n{query}\n{headers}\n{names}\n{payload}"
         digest = hashlib.sha256(asked.encode("latin-1", "replace")).hexdigest()
-        made = hmac.digest(secret, f"{V4}\n{moment}\n{scope_text}\n{digest}".encode("utf-8", "replace"), "sha256")
+        text = f"{V4}\n{moment}\n{scope_text}\n{digest}"
+        made = hmac.digest(secret, text.encode("utf-8", "replace"), "sha256")
         if is_same(made.hex(), signature):
             return Signed(key.context(), payload, ChunkKey(secret, moment, scope_text, signature))
-    raise mismatch()
+        wanted = wanted or {"StringToSign": text, "CanonicalRequest": asked}
+    raise mismatch(wanted)
 
 
 def _demand_signed_headers(headers: Mapping[str, str], names: str) -> None:
@@ -204,11 +207,13 @@ def _checked_2(call: Call, access: str, signature: str, moment: str) -> Signed:
     own = sorted((name.lower(), _tidy(value)) for name, value in headers.items() if name.startswith("X-AMZ-"))
     head = (call.asked.method, headers.get("CONTENT-MD5", ""), headers.get("CONTENT-TYPE", ""), moment)
     start = "\n".join(head) + "\n" + "".join(f"{name}:{value}\n" for name, value in own)
+    wanted: dict[str, str] = {}
     for _, path in _addresses(call):
         text = start + path + _query_2(call.query)
         if is_same(key.signature_2(text.encode("latin-1", "replace")), signature):
             return Signed(key.context())
-    raise mismatch()
+        wanted = wanted or {"StringToSign": text}
+    raise mismatch(wanted)
 
 
 def _query_2(query: Mapping[str, list[str]]) -> str:
@@ -264,9 +269,11 @@ def is_same(made: str, given: str) -> bool:
     return hmac.compare_digest(made.encode(), given.encode("utf-8", "replace"))
 
 
-def mismatch() -> S3Error:
+def mismatch(wanted: Mapping[str, str]) -> S3Error:
+    """wanted: what the client should have signed, by the names that Amazon has for it."""
     return S3Error(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check the secret key, and that"
-        " nothing between client and cloud changes the address or the headers.",
+        " nothing between client and cloud changes the address or the headers: this answer tells what we signed.",
+        details=wanted,
     )

@@ -37,6 +37,8 @@ def parse(data: bytes, root: str) -> Element:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
+    if not text.strip():
+        raise ValueError("it is empty")
     # nothing that S3's clients send has a comment, a document type or an entity: no such thing is let through
     if "<!" in text:
         raise ValueError("it has a document type, a comment or CDATA")
