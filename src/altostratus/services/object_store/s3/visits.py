@@ -27,7 +27,7 @@ Handler = Callable[[Call], Reply]
 # asked for only with a parameter of this name; what is not named for an operation is not built
 _SUB_RESOURCES = frozenset({
     "abac", "accelerate", "acl", "analytics", "annotation", "annotations", "attributes", "cors", "delete",
-    "encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging",
+    "encryption", "events", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging",
     "metadataAnnotationTable", "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable",
     "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "partNumber", "policy",
     "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention",
