@@ -26,6 +26,7 @@ from altostratus.services.object_store.api import (
 )
 from altostratus.services.object_store.api.conditions import demand_conditions, ranges_of
 from altostratus.services.object_store.api.metering import metered
+from altostratus.services.object_store.api.readers import lasting_bytes_of, lasting_ranges_of
 from altostratus.services.object_store.api.reading import bytes_of, looked_up_again
 from altostratus.services.object_store.api.uploading import put_object
 from altostratus.services.object_store.api.visits import (
@@ -108,18 +109,19 @@ def _get(call: Call) -> Reply:
         return finished(Reply(304, headers=headers, content_type=kind))
     ranges = ranges_of(call.headers, etag, contents.modified_us, size)
     if ranges is None:
-        data = bytes_of(call, contents.spans, 0, size)
+        data = lasting_bytes_of(call, contents.spans, 0, size)
         return finished(Reply(200, headers=headers, stream=data, length=size, content_type=kind))
     if len(ranges) == 1:
         offset, length = ranges[0]
         headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-        data = bytes_of(call, contents.spans, offset, length)
+        data = lasting_bytes_of(call, contents.spans, offset, length)
         return finished(Reply(206, headers=headers, stream=data, length=length, content_type=kind))
     boundary = ids.new_hex_id()
     heads = [_part_head(boundary, kind, size, part) for part in ranges]
     end = f"\r\n--{boundary}--".encode()
     length = sum(map(len, heads)) + sum(part[1] for part in ranges) + len(end)
-    data = _parts(call, contents, list(zip(heads, ranges, strict=True)), end)
+    parts = _parts(call, contents, list(zip(heads, ranges, strict=True)), end)
+    data = lasting_ranges_of(call, contents.spans, ranges, parts)
     kind = f"multipart/byteranges;boundary={boundary}"
     return finished(Reply(206, headers=headers, stream=data, length=length, content_type=kind))
 

@@ -7,7 +7,7 @@ stay waste (`reconcilers/waste.py`). Nothing else removes blobs that had a row.
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Tx
@@ -49,18 +49,32 @@ def ensure_readers(_tx: Tx, cloud: Cloud) -> None:
     cloud.add_part(BlobReaders, BlobReaders())
 
 
-def lasting_bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterator[bytes]:
+def lasting_bytes_of(call: Call, spans: tuple[Span, ...], offset: int, length: int) -> Iterable[bytes]:
     """`bytes_of`, which come even if the object is replaced or deleted before they do. Raises Vanished."""
     data = bytes_of(call, spans, offset, length)
-    blob_ids = {span.blob_id for span in cut(spans, offset, length) if span.data is None}
-    if len(blob_ids) < 2:
-        return data
-    kept = _kept(call, list(blob_ids), data)
-    next(kept)  # begun, so that it ends however the request does
+    blob_ids = _blobs_of(spans, [(offset, length)])
+    return data if len(blob_ids) < 2 else _begun(_kept(call, blob_ids, data))
+
+
+def lasting_ranges_of(
+    call: Call, spans: tuple[Span, ...], ranges: Sequence[tuple[int, int]], data: Iterator[bytes]
+) -> Iterator[bytes]:
+    """`data`, which reads these ranges (offset, length) one after the other, as `lasting_bytes_of` does one."""
+    return _begun(_kept(call, _blobs_of(spans, ranges), data))
+
+
+def _blobs_of(spans: tuple[Span, ...], ranges: Sequence[tuple[int, int]]) -> list[str]:
+    wanted = {span.blob_id for part in ranges for span in cut(spans, *part) if span.data is None}
+    return list(wanted)
+
+
+def _begun(kept: Iterator[bytes]) -> Iterator[bytes]:
+    """So that it ends however the request does."""
+    next(kept)
     return kept
 
 
-def _kept(call: Call, blob_ids: list[str], data: Iterator[bytes]) -> Iterator[bytes]:
+def _kept(call: Call, blob_ids: list[str], data: Iterable[bytes]) -> Iterator[bytes]:
     """First b"", when it is certain that all of them will stay: they had rows after their reader was known."""
     readers = call.cloud.part(BlobReaders)
     readers.add(blob_ids)
