@@ -47,8 +47,9 @@ class Row(NamedTuple):
 class Bench:
     """A cloud with one container, and plain files on the same disk."""
 
-    def __init__(self, cloud: PrivateCloud, files: Path, plain: PlainServer) -> None:
-        self.cloud, self.files, self.plain = cloud, files, plain
+    def __init__(self, cloud: PrivateCloud, files: Path, plain: PlainServer, *, by_wrk: bool = False) -> None:
+        """by_wrk: large uploads, too."""
+        self.cloud, self.files, self.plain, self.by_wrk = cloud, files, plain, by_wrk
         shown = cloud.call("POST", "/identity/v3/auth/tokens", cloud.login_body("admin", "admin"), token="")["token"]
         self.account = f"/object-store/v1/AUTH_{shown['project']['id']}"
         self.container = f"{self.account}/bench"
@@ -71,7 +72,15 @@ class Bench:
         return [
             Row("PUT of 4 KB", SMALL, self.put(SMALL), (65, 147), 10),
             Row("GET of 4 KB", SMALL, self.get(SMALL, SMALL_OBJECTS), (123, 219), 10),
-            Row("PUT of 10 MB", LARGE, self.put_large, (19.0, 32.3), 0.7, self.copies, "dd"),
+            Row(
+                "PUT of 10 MB",
+                LARGE,
+                self.put(LARGE) if self.by_wrk else self.put_large,
+                (19.0, 32.3),
+                0.7,
+                self.copies,
+                "dd",
+            ),
             Row("GET of 10 MB", LARGE, self.get(LARGE, LARGE_OBJECTS), (28.0, 36.2), 0.7, self.plain_get, "nginx"),
         ]
 
@@ -200,6 +209,7 @@ def main() -> int:
     parser.add_argument("--duration", type=float, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="rows that begin so, with commas between them")
+    parser.add_argument("--wrk", action="store_true", help="send large uploads by wrk, too")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--many", type=int, metavar="OBJECTS", help="only: a container of so many beside one of 1000")
     parser.add_argument("--large", type=int, metavar="GIB", help="only: so much up and down; memory of the cloud")
@@ -213,7 +223,7 @@ def main() -> int:
         files = Path(name)
         files.chmod(0o755)
         with PlainServer(files) as plain:
-            bench = Bench(cloud, files, plain)
+            bench = Bench(cloud, files, plain, by_wrk=options.wrk)
             bench.fill()
             found = measure(bench, options.duration, options.repeats, [one for one in options.only.split(",") if one])
     if options.json:

@@ -2,8 +2,8 @@
 """The interpreter runs one thread at a time: while there is much to do, its threads share one processor.
 
 Left alone, the system wakes each thread on a processor that is idle, so that the interpreter's lock goes from one to
-the other at every call of the system, and waits for an idle one to wake up each time. Eight clients that read small
-objects are served 1.3 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
+the other at every call of the system, and waits for an idle one to wake up each time. Eight clients of small objects
+are served 1.3 to 1.5 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
 
 Work that does without the lock (hashing, checksums, copies of large bodies) goes where it likes: `with anywhere():`.
 """
