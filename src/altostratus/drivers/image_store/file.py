@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from altostratus.contracts.image_store import DiskFacts, ImageStoreError, Readable, StoredImage
 from altostratus.drivers.image_store.inspect import DEFAULT_MAX_VIRTUAL_BYTES, inspect_file
+from altostratus.kernel.processors import anywhere
 from altostratus.kernel.turns import release_turn
 
 CHUNK_BYTES = 1 << 20
@@ -71,14 +72,15 @@ class FileImageStore:
     ) -> StoredImage:
         digests = _Digests()
         size = 0
-        while chunk := data.read(CHUNK_BYTES):
-            size += len(chunk)
-            limits.check_running(size)
-            digests.update(chunk)
-            if chunk == _ZEROS[: len(chunk)]:
-                os.lseek(descriptor, len(chunk), os.SEEK_CUR)
-            else:
-                _write_all(descriptor, chunk)
+        with anywhere():
+            while chunk := data.read(CHUNK_BYTES):
+                size += len(chunk)
+                limits.check_running(size)
+                digests.update(chunk)
+                if chunk == _ZEROS[: len(chunk)]:
+                    os.lseek(descriptor, len(chunk), os.SEEK_CUR)
+                else:
+                    _write_all(descriptor, chunk)
         limits.check_end(size)
         os.ftruncate(descriptor, size)
         os.fchmod(descriptor, self._mode)
@@ -110,7 +112,7 @@ class FileImageStore:
     def _measure(self, image_id: str, path: str) -> StoredImage:
         digests = _Digests()
         size = 0
-        with open(path, "rb", buffering=0) as source:
+        with open(path, "rb", buffering=0) as source, anywhere():
             while chunk := source.read(CHUNK_BYTES):
                 size += len(chunk)
                 digests.update(chunk)
