@@ -9,8 +9,10 @@ import shutil
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from subprocess import DEVNULL, run
@@ -22,22 +24,38 @@ from object_store_sizes import compare_sizes, pass_large
 from plain_server import PlainServer, find_nginx
 from rich.console import Console
 from rich.table import Table
+from upstream_swift import UpstreamSwift, why_not
 
 from altostratus.testing.private_cloud import PrivateCloud
 
 SMALL, LARGE = 4096, 10_000_000
-SMALL_OBJECTS, LARGE_OBJECTS = 500, 16
+OBJECTS = {SMALL: 500, LARGE: 16}
 TICKS_S = os.sysconf("SC_CLK_TCK")
 # a measured rate (requests a second) for so many connections and seconds
 Load = Callable[[int, float], float]
 
 
+class Store(NamedTuple):
+    """A container, of ours or of upstream's, and the headers of who may use it."""
+
+    url: str
+    container: str
+    headers: dict[str, str]
+
+    def send(self, path: str, data: bytes) -> None:
+        """Raises HTTPError for a refusal."""
+        headers = self.headers | {"Content-Type": "application/octet-stream"}
+        asked = urllib.request.Request(self.url + path, data=data, headers=headers, method="PUT")
+        with urllib.request.urlopen(asked, timeout=120) as reply:
+            reply.read()
+
+
 class Row(NamedTuple):
-    """Upstream's figures at 1 and 8 connections. The goal is a multiple of them, or a share of the reference."""
+    """Upstream's figures at 1 and 8 connections, taken once. The goal is a multiple, or a share of the reference."""
 
     name: str
     size: int
-    load: Load
+    load: Callable[[Store, int], Load]
     upstream: tuple[float, float]
     goal: float
     reference: Load | None = None
@@ -45,72 +63,76 @@ class Row(NamedTuple):
 
 
 class Bench:
-    """A cloud with one container, and plain files on the same disk."""
+    """A cloud with one container, plain files on the same disk, and if wanted upstream's Swift with a container too."""
 
-    def __init__(self, cloud: PrivateCloud, files: Path, plain: PlainServer, *, by_wrk: bool = False) -> None:
+    def __init__(
+        self,
+        cloud: PrivateCloud,
+        files: Path,
+        plain: PlainServer,
+        upstream: UpstreamSwift | None = None,
+        *,
+        by_wrk: bool = False,
+    ) -> None:
         """by_wrk: large uploads, too."""
         self.cloud, self.files, self.plain, self.by_wrk = cloud, files, plain, by_wrk
         shown = cloud.call("POST", "/identity/v3/auth/tokens", cloud.login_body("admin", "admin"), token="")["token"]
         self.account = f"/object-store/v1/AUTH_{shown['project']['id']}"
-        self.container = f"{self.account}/bench"
-        self.headers = {"X-Auth-Token": cloud.token}
+        self.ours = Store(cloud.url, f"{self.account}/bench", {"X-Auth-Token": cloud.token})
+        self.upstream = Store(upstream.url, f"{upstream.account}/bench", upstream.headers) if upstream else None
         self._runs = 0
         self._sources = {size: files / f"source-{size}" for size in (SMALL, LARGE)}
         for size, path in self._sources.items():
             path.write_bytes(random.Random(size).randbytes(size))
 
     def fill(self) -> None:
-        self.cloud.call("PUT", self.container, data=b"")
-        for size, count in ((SMALL, SMALL_OBJECTS), (LARGE, LARGE_OBJECTS)):
-            data = self._sources[size].read_bytes()
-            for number in range(1, count + 1):
-                self.cloud.call("PUT", f"{self.container}/{size}-{number}", data=data)
-        for number in range(1, LARGE_OBJECTS + 1):
+        for store in (self.ours, self.upstream) if self.upstream else (self.ours,):
+            store.send(store.container, b"")
+            for size, count in OBJECTS.items():
+                data = self._sources[size].read_bytes()
+                for number in range(1, count + 1):
+                    store.send(f"{store.container}/{size}-{number}", data)
+        for number in range(1, OBJECTS[LARGE] + 1):
             shutil.copy(self._sources[LARGE], self.files / f"{LARGE}-{number}")
 
     def rows(self) -> list[Row]:
+        put_large = self.put if self.by_wrk else self.put_large
         return [
-            Row("PUT of 4 KB", SMALL, self.put(SMALL), (65, 147), 10),
-            Row("GET of 4 KB", SMALL, self.get(SMALL, SMALL_OBJECTS), (123, 219), 10),
-            Row(
-                "PUT of 10 MB",
-                LARGE,
-                self.put(LARGE) if self.by_wrk else self.put_large,
-                (19.0, 32.3),
-                0.7,
-                self.copies,
-                "dd",
-            ),
-            Row("GET of 10 MB", LARGE, self.get(LARGE, LARGE_OBJECTS), (28.0, 36.2), 0.7, self.plain_get, "nginx"),
+            Row("PUT of 4 KB", SMALL, self.put, (65, 147), 10),
+            Row("GET of 4 KB", SMALL, self.get, (123, 219), 10),
+            Row("PUT of 10 MB", LARGE, put_large, (19.0, 32.3), 0.7, self.copies, "dd"),
+            Row("GET of 10 MB", LARGE, self.get, (28.0, 36.2), 0.7, self.plain_get, "nginx"),
         ]
 
-    def put(self, size: int) -> Load:
+    def put(self, store: Store, size: int) -> Load:
         """New objects, each of a name of its own."""
 
         def load(connections: int, seconds: float) -> float:
             self._runs += 1
-            name = f"{self.container}/{self._runs}-"
+            name = f"{store.container}/{self._runs}-"
             script = (
                 f"local body, n = io.open({json.dumps(str(self._sources[size]))}, 'rb'):read('*a'), 0\n"
                 "request = function()\n  n = n + 1\n"
                 f"  return wrk.format('PUT', {json.dumps(name)} .. n, nil, body)\nend\n"
             )
-            return run_wrk(self.cloud.url, script, self.headers, connections, seconds)["rps"]
+            return run_wrk(store.url, script, store.headers, connections, seconds)["rps"]
 
         return load
 
-    def put_large(self, connections: int, seconds: float) -> float:
-        self._runs += 1
-        url = f"{self.cloud.url}{self.container}/{self._runs}-"
-        return rate_of_uploads(url, self.headers, self._sources[LARGE], connections, seconds)
+    def put_large(self, store: Store, size: int) -> Load:
+        def load(connections: int, seconds: float) -> float:
+            self._runs += 1
+            url = f"{store.url}{store.container}/{self._runs}-"
+            return rate_of_uploads(url, store.headers, self._sources[size], connections, seconds)
 
-    def get(self, size: int, count: int) -> Load:
-        return lambda connections, seconds: run_wrk(
-            self.cloud.url, _any_of(f"{self.container}/{size}-", count), self.headers, connections, seconds
-        )["rps"]
+        return load
+
+    def get(self, store: Store, size: int) -> Load:
+        script = _any_of(f"{store.container}/{size}-", OBJECTS[size])
+        return lambda connections, seconds: run_wrk(store.url, script, store.headers, connections, seconds)["rps"]
 
     def plain_get(self, connections: int, seconds: float) -> float:
-        return run_wrk(self.plain.url, _any_of(f"/{LARGE}-", LARGE_OBJECTS), {}, connections, seconds)["rps"]
+        return run_wrk(self.plain.url, _any_of(f"/{LARGE}-", OBJECTS[LARGE]), {}, connections, seconds)["rps"]
 
     def copies(self, at_once: int, seconds: float) -> float:
         """Files a second that so many loops of `dd` write, each flushed at its end."""
@@ -142,20 +164,22 @@ def _any_of(prefix: str, count: int) -> str:
 
 
 def measure(bench: Bench, seconds: float, repeats: int, only: list[str]) -> dict[str, Any]:
-    """By row and number of connections: medians, the reference in turns with ours."""
+    """By row and number of connections: medians; ours, the reference and upstream in turns."""
     found: dict[str, Any] = {}
     for row in bench.rows():
         if only and not any(row.name.startswith(name) for name in only):
             continue
-        row.load(4, 1)
+        for store in filter(None, (bench.ours, bench.upstream)):
+            row.load(store, row.size)(4, 1)
         shown: dict[str, Any] = {"goal": row.goal, "beside": row.beside}
-        for connections, upstream in zip((1, 8), row.upstream, strict=True):
+        for connections, known in zip((1, 8), row.upstream, strict=True):
             runs = [_turn(bench, row, connections, seconds) for _ in range(repeats)]
-            rate, cpu_ms, reference = (median(run[place] for run in runs) for place in range(3))
+            rate, cpu_ms, reference, measured = (median(run[place] for run in runs) for place in range(4))
+            upstream = measured if bench.upstream else known
             shown[str(connections)] = {
                 "rps": rate, "mb_s": rate * row.size / 1e6, "cpu_ms": cpu_ms, "upstream_rps": upstream,
                 "times_upstream": rate / upstream, "reference_rps": reference,
-                "share": rate / reference if reference else None,
+                "share": rate / reference if reference else None, "runs": runs,
             }  # fmt: skip
         found[row.name] = shown
         rates = " / ".join(f"{shown[count]['rps']:.0f}" for count in ("1", "8"))
@@ -163,17 +187,22 @@ def measure(bench: Bench, seconds: float, repeats: int, only: list[str]) -> dict
     return found
 
 
-def _turn(bench: Bench, row: Row, connections: int, seconds: float) -> tuple[float, float, float]:
-    """(rate, milliseconds of CPU a request, rate of the reference or 0)"""
+def _turn(bench: Bench, row: Row, connections: int, seconds: float) -> tuple[float, float, float, float]:
+    """(rate, milliseconds of CPU a request, rate of the reference or 0, rate of upstream or 0)"""
     before = bench.cpu_s()
-    rate = row.load(connections, seconds)
+    rate = row.load(bench.ours, row.size)(connections, seconds)
     cpu_ms = 1000 * (bench.cpu_s() - before) / max(1.0, rate * seconds)
-    return rate, cpu_ms, row.reference(connections, seconds) if row.reference else 0.0
+    reference = row.reference(connections, seconds) if row.reference else 0.0
+    upstream = row.load(bench.upstream, row.size)(connections, seconds) if bench.upstream else 0.0
+    return rate, cpu_ms, reference, upstream
 
 
-def show(found: dict[str, Any]) -> bool:
-    """Print the table; is every goal reached? Small objects have theirs at 8 connections, large ones at both."""
-    table = Table("request", "at", "a second", "MB/s", "CPU ms", "upstream", "times it", "beside", "share", "goal")
+def show(found: dict[str, Any], upstream: str) -> bool:
+    """Print the table, upstream's column under that title; is every goal reached?
+
+    Small objects have theirs at 8 connections, large ones at both.
+    """
+    table = Table("request", "at", "a second", "MB/s", "CPU ms", upstream, "times it", "beside", "share", "goal")
     good = True
     for name, row in found.items():
         for count in ("1", "8"):
@@ -210,6 +239,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="rows that begin so, with commas between them")
     parser.add_argument("--wrk", action="store_true", help="send large uploads by wrk, too")
+    parser.add_argument("--upstream", type=Path, metavar="VENV", help="measure the Swift that is installed there too")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--many", type=int, metavar="OBJECTS", help="only: a container of so many beside one of 1000")
     parser.add_argument("--large", type=int, metavar="GIB", help="only: so much up and down; memory of the cloud")
@@ -219,16 +249,20 @@ def main() -> int:
     if shutil.which("wrk") is None or find_nginx() is None:
         log("wrk and nginx are needed: apt-get install wrk nginx-light")
         return 2
-    with tempfile.TemporaryDirectory(prefix="alto-plain-") as name, PrivateCloud() as cloud:
-        files = Path(name)
+    if options.upstream and (reason := why_not(options.upstream)):
+        log(reason)
+        return 2
+    with ExitStack() as stack:
+        files = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="alto-plain-")))
         files.chmod(0o755)
-        with PlainServer(files) as plain:
-            bench = Bench(cloud, files, plain, by_wrk=options.wrk)
-            bench.fill()
-            found = measure(bench, options.duration, options.repeats, [one for one in options.only.split(",") if one])
+        cloud, plain = stack.enter_context(PrivateCloud()), stack.enter_context(PlainServer(files))
+        upstream = stack.enter_context(UpstreamSwift(options.upstream)) if options.upstream else None
+        bench = Bench(cloud, files, plain, upstream, by_wrk=options.wrk)
+        bench.fill()
+        found = measure(bench, options.duration, options.repeats, [one for one in options.only.split(",") if one])
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
-    return 0 if show(found) else 1
+    return 0 if show(found, "upstream now" if options.upstream else "upstream once") else 1
 
 
 if __name__ == "__main__":
