@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -14,21 +15,22 @@ from altostratus.kernel.processors import anywhere, choose
 alone = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one processor")
 
 
-@pytest.mark.parametrize(("own", "busy", "present", "chosen"), [
-    (0.1, {0: 0.1, 1: 0.0}, None, None),  # idle
-    (0.1, {0: 0.1, 1: 0.0}, 0, None),  # idle again
-    (0.9, {0: 0.6, 1: 0.5}, None, 1),  # the one with less of others
-    (0.9, {0: 1.0, 1: 0.2}, 0, 0),  # it is its own work
-    (0.5, {0: 1.0, 1: 0.1}, 0, 1),  # somebody else came there
-    (0.5, {0: 0.7, 1: 0.1}, 0, 0),  # not for a little
-    (0.5, {0: 1.0, 1: 1.0}, None, None),  # others want both
-    (0.5, {0: 1.0, 1: 0.9}, 0, 0),
-    (0.4, {0: 1.0, 1: 1.0}, 0, None),
-    (1.6, {0: 1.0, 1: 0.9}, None, 1),  # its own work is on all
-    (0.9, {1: 0.9, 3: 0.0}, 7, 3),  # the present one is not there any longer
+@pytest.mark.parametrize(("own", "elsewhere", "busy", "present", "chosen"), [
+    (0.1, 0.0, {0: 0.1, 1: 0.0}, None, None),  # idle
+    (0.1, 0.0, {0: 0.1, 1: 0.0}, 0, None),  # idle again
+    (0.9, 0.0, {0: 0.6, 1: 0.5}, None, 1),  # the one with less of others
+    (0.9, 0.2, {0: 1.0, 1: 0.2}, 0, 0),  # it is its own work
+    (0.9, 0.3, {0: 1.0, 1: 0.2}, 0, None),  # much of it is hashing
+    (0.5, 0.0, {0: 1.0, 1: 0.1}, 0, 1),  # somebody else came there
+    (0.5, 0.0, {0: 0.7, 1: 0.1}, 0, 0),  # not for a little
+    (0.5, 0.0, {0: 1.0, 1: 1.0}, None, None),  # others want both
+    (0.5, 0.0, {0: 1.0, 1: 0.9}, 0, 0),
+    (0.4, 0.0, {0: 1.0, 1: 1.0}, 0, None),
+    (1.6, 0.0, {0: 1.0, 1: 0.9}, None, 1),  # its own work is on all
+    (0.9, 0.0, {1: 0.9, 3: 0.0}, 7, 3),  # the present one is not there any longer
 ])  # fmt: skip
-def test_choice(own, busy, present, chosen):
-    assert choose(own, busy, present) == chosen
+def test_choice(own, elsewhere, busy, present, chosen):
+    assert choose(own, elsewhere, busy, present) == chosen
 
 
 @pytest.fixture
@@ -82,11 +84,31 @@ def test_nothing_shared_costs_nothing(monkeypatch):
         pass
 
 
+def work(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_what_is_used_anywhere_is_counted_once():
+    processors._used_anywhere()
+    work(0.03)
+    with anywhere():
+        work(0.03)
+        with anywhere():
+            work(0.03)
+        assert 0.06 <= processors._used_anywhere() < 0.09
+        work(0.03)
+    work(0.03)
+    assert 0.03 <= processors._used_anywhere() < 0.06
+    assert processors._used_anywhere() == 0.0
+
+
 @alone
 def test_an_exception_brings_a_thread_back(shared):
     with pytest.raises(RuntimeError), anywhere():
         raise RuntimeError
-    assert where() == {shared} and processors._threads_anywhere == set()
+    assert where() == {shared} and processors._threads_anywhere == {}
 
 
 PROGRAM = """

@@ -6,6 +6,7 @@ the other at every call of the system, and waits for an idle one to wake up each
 are served 1.3 to 1.5 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
 
 Work that does without the lock (hashing, checksums, copies of large bodies) goes where it likes: `with anywhere():`.
+While there is much of that, all do.
 """
 
 import os
@@ -19,29 +20,48 @@ _LOOK_EVERY_S = 0.5
 _LITTLE, _TAKEN = 0.3, 0.5
 # it moves only for so much more room
 _WORTH_IT = 0.25
+# of what this process uses
+_MUCH = 0.3
 
 _everywhere = frozenset(os.sched_getaffinity(0))
 _lock = threading.Lock()
-_threads_anywhere: set[int] = set()
 _present: int | None = None
+
+
+class _Used:
+    """Processor time of a thread since this was asked last. It must be alive."""
+
+    def __init__(self) -> None:
+        self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        self._before_s = time.clock_gettime(self._clock)
+
+    def seconds(self) -> float:
+        before_s, self._before_s = self._before_s, time.clock_gettime(self._clock)
+        return self._before_s - before_s
+
+
+_threads_anywhere: dict[int, _Used] = {}
+_used_anywhere_s = 0.0
 
 
 @contextmanager
 def anywhere() -> Iterator[None]:
-    """For this thread. May be nested, and costs two calls of the system where threads share a processor."""
+    """For this thread. May be nested, and costs some calls of the system."""
     thread = threading.get_native_id()
-    if _present is None or thread in _threads_anywhere:
+    if thread in _threads_anywhere:
         yield
         return
     with _lock:
-        _threads_anywhere.add(thread)
-    os.sched_setaffinity(thread, _everywhere)
+        _threads_anywhere[thread] = _Used()
+        if _present is not None:
+            os.sched_setaffinity(thread, _everywhere)
     try:
         yield
     finally:
         with _lock:
-            _threads_anywhere.discard(thread)
-            _move(thread)
+            _count(_threads_anywhere.pop(thread))
+            if _present is not None:
+                _move(thread)
 
 
 def start() -> None:
@@ -50,14 +70,15 @@ def start() -> None:
         threading.Thread(target=_look_for_ever, name="processors", daemon=True).start()
 
 
-def choose(own: float, busy: dict[int, float], present: int | None) -> int | None:
+def choose(own: float, elsewhere: float, busy: dict[int, float], present: int | None) -> int | None:
     """The processor to share; None: none, let the system decide.
 
     own       what this process used, of one processor
+    elsewhere what of that was used by threads that were anywhere
     busy      by processor: how much of its time it worked, for whomever
     present   what was chosen before
     """
-    if own < _LITTLE:
+    if own < _LITTLE or elsewhere > own * _MUCH:
         return None
     share = own / len(busy) if present is None else 0.0
     others = {number: max(0.0, used - share) for number, used in busy.items()}
@@ -73,11 +94,27 @@ def _look_for_ever() -> None:
     used_s, times, moment_s = time.process_time(), _times(), time.monotonic()
     while True:
         time.sleep(_LOOK_EVERY_S)
-        before, used_s, times_before, times = used_s, time.process_time(), times, _times()
+        used_before, used_s, times_before, times = used_s, time.process_time(), times, _times()
         moment_before, moment_s = moment_s, time.monotonic()
+        passed_s, elsewhere_s = moment_s - moment_before, _used_anywhere()
         busy = {number: _busy(times_before[number], times[number]) for number in times if number in times_before}
         if busy:
-            _share(choose((used_s - before) / (moment_s - moment_before), busy, _present))
+            _share(choose((used_s - used_before) / passed_s, elsewhere_s / passed_s, busy, _present))
+
+
+def _used_anywhere() -> float:
+    """Seconds since the last look."""
+    global _used_anywhere_s
+    with _lock:
+        for used in _threads_anywhere.values():
+            _count(used)
+        found, _used_anywhere_s = _used_anywhere_s, 0.0
+    return found
+
+
+def _count(used: _Used) -> None:
+    global _used_anywhere_s
+    _used_anywhere_s += used.seconds()
 
 
 def _share(number: int | None) -> None:
