@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads of a busy process share one processor, except those that do without the interpreter."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -102,6 +103,31 @@ def test_what_is_used_anywhere_is_counted_once():
     work(0.03)
     assert 0.03 <= processors._used_anywhere() < 0.06
     assert processors._used_anywhere() == 0.0
+
+
+def test_another_thread_ends_what_one_began_that_is_no_longer():
+    def reading():
+        with anywhere():
+            yield
+
+    begun = reading()
+    thread = threading.Thread(target=next, args=(begun,))
+    thread.start()
+    thread.join()
+    begun.close()
+    assert processors._threads_anywhere == {}
+
+
+@alone
+def test_processors_that_were_taken_away(shared, monkeypatch):
+    def taken(*_words):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "sched_setaffinity", taken)
+    with anywhere():
+        pass
+    monkeypatch.undo()
+    assert where() == {shared}
 
 
 @alone

@@ -12,7 +12,7 @@ While there is much of that, all do.
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 _LOOK_EVERY_S = 0.5
@@ -29,14 +29,16 @@ _present: int | None = None
 
 
 class _Used:
-    """Processor time of a thread since this was asked last. It must be alive."""
+    """Processor time of a thread since this was asked last."""
 
     def __init__(self) -> None:
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
         self._before_s = time.clock_gettime(self._clock)
 
     def seconds(self) -> float:
-        before_s, self._before_s = self._before_s, time.clock_gettime(self._clock)
+        before_s = self._before_s
+        with suppress(OSError):  # the thread has ended: what it read is closed by another one
+            self._before_s = time.clock_gettime(self._clock)
         return self._before_s - before_s
 
 
@@ -54,7 +56,7 @@ def anywhere() -> Iterator[None]:
     with _lock:
         _threads_anywhere[thread] = _Used()
         if _present is not None:
-            os.sched_setaffinity(thread, _everywhere)
+            _bind(thread, _everywhere)
     try:
         yield
     finally:
@@ -130,8 +132,13 @@ def _share(number: int | None) -> None:
 
 def _move(thread: int) -> None:
     if thread not in _threads_anywhere:
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(thread, _everywhere if _present is None else {_present})
+        _bind(thread, _everywhere if _present is None else {_present})
+
+
+def _bind(thread: int, processors: Iterable[int]) -> None:
+    """It may have ended, or somebody may have taken these processors from the process: then it stays where it is."""
+    with suppress(OSError):
+        os.sched_setaffinity(thread, processors)
 
 
 def _times() -> dict[int, Sequence[int]]:
