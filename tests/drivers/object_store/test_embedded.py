@@ -33,7 +33,7 @@ def read(store, blob_id):
 
 def test_copies_are_where_the_ring_wants_them(store, disks):
     for number in range(50):
-        blob_id = put(store, b"%d" % number)
+        blob_id = put(store, b"%d" % number * (1 + number % 2 * 50_000))
         holders, _ = store.disks(blob_id)
         assert set(holders_of(disks, blob_id)) == {disk.path for disk in holders}
         assert len(holders) == 3
@@ -105,7 +105,7 @@ def test_an_auditor_goes_on_where_it_was_ended(store, disks, monkeypatch):
     """And then reads what comes before, too."""
     monkeypatch.setattr(upkeep, "_BETWEEN_MARKS_S", 0)
     for number in range(30):
-        put(store, b"%d" % number)
+        put(store, b"%d" % number * 50_000)
     paths = []
     real = Disk.open
 
@@ -131,10 +131,10 @@ def test_an_auditor_goes_on_where_it_was_ended(store, disks, monkeypatch):
 
 
 def test_a_wiped_disk_is_filled_again(store, disks):
-    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    kept = {put(store, data): data for data in (os.urandom(size) for size in (100, 100_000) * 20)}
     shutil.rmtree(disks[0])
     disks[0].mkdir()
-    kept |= {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    kept |= {put(store, data): data for data in (os.urandom(size) for size in (100, 100_000) * 20)}
     assert all(read(store, blob_id) == data for blob_id, data in kept.items())
     assert replicate(store).failed == 0
     assert all(len(holders_of(disks, blob_id)) == 3 for blob_id in kept)
@@ -189,8 +189,8 @@ def test_a_disk_is_never_filled_to_its_end(store, disks, monkeypatch):
 
     kept = put(store, b"before")
     monkeypatch.setattr(os, "statvfs", statvfs)
-    for _ in range(20):  # some of them on each disk
-        put(store, b"x" * 1000)
+    for size in (1000, 100_000) * 20:  # some of the large ones on each disk
+        put(store, b"x" * size)
     for size, expected, left in ((1000, 1000, 999), (2_000_000, 2_000_000, 1_900_000), (300_000, None, 100_000)):
         free[0] = left
         with pytest.raises(ObjectStoreError) as refused:
@@ -204,7 +204,7 @@ def test_a_disk_is_never_filled_to_its_end(store, disks, monkeypatch):
 
 
 def test_a_removed_disk_is_emptied_onto_the_others(store, disks):
-    kept = {put(store, data): data for data in (os.urandom(100) for _ in range(40))}
+    kept = {put(store, data): data for data in (os.urandom(size) for size in (100, 100_000) * 20)}
     drained, moved = ring.rebalance(ring.set_weight(store.ring, str(disks[0]), 0))
     assert moved
     store.change_ring(drained)
