@@ -16,6 +16,9 @@ BUCKETS = (
     Asked("PutBucketAcl", {**_BUCKET, "ACL": "public-read"}),
     Asked("GetBucketAcl", _BUCKET),
     Asked("GetBucketLogging", _BUCKET),
+    Asked("GetBucketAccelerateConfiguration", _BUCKET),
+    Asked("GetBucketNotification", _BUCKET),
+    Asked("GetBucketNotificationConfiguration", _BUCKET),
     Asked("GetBucketRequestPayment", _BUCKET),
 )
 
@@ -52,6 +55,7 @@ SETTINGS = (
 
 # what nobody can set here is told by an error of its own
 UNSET = (
+    Asked("GetBucketOwnershipControls", _BUCKET, error="OwnershipControlsNotFoundError"),
     Asked("GetBucketEncryption", _BUCKET, error="ServerSideEncryptionConfigurationNotFoundError"),
     Asked("GetObjectLockConfiguration", _BUCKET, error="ObjectLockConfigurationNotFoundError"),
     Asked("GetPublicAccessBlock", _BUCKET, error="NoSuchPublicAccessBlockConfiguration"),
