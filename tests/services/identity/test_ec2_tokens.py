@@ -100,7 +100,8 @@ def test_every_kind_of_signature(cloud, keys):
         assert [role["name"] for role in token["roles"]] == ["member", "reader"]
         user = cloud.client(answer.headers["x-subject-token"])
         assert user.get(f"{BASE}/auth/projects").json["projects"][0]["name"] == "demo"
-        assert ask(cloud, given | {"signature": "x" + given["signature"][1:]}).status == 401
+        first = "y" if given["signature"].startswith("x") else "x"
+        assert ask(cloud, given | {"signature": first + given["signature"][1:]}).status == 401
 
 
 def test_every_name_of_the_member(cloud, keys):
