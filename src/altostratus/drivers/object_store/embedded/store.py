@@ -35,9 +35,7 @@ class EmbeddedStore:
 
     name = "embedded"
 
-    def __init__(self, directory: Path, small_bytes: int = packs.SMALL_BYTES) -> None:
-        """Blobs of up to `small_bytes` go into packs."""
-        self._small_bytes = small_bytes
+    def __init__(self, directory: Path) -> None:
         self._directory, self._ring_file = str(directory), f"{directory}/ring.json"
         self._former_file = f"{self._ring_file}.before"
         self.audit_file = f"{directory}/audit.json"
@@ -145,9 +143,9 @@ class EmbeddedStore:
     # the contract
 
     def write(self, data: Readable, *, expected_size: int | None = None, max_bytes: int | None = None) -> Blob:
-        if expected_size is None or expected_size <= self._small_bytes:
-            start = start_of(data, self._small_bytes)
-            if len(start) <= self._small_bytes:
+        if expected_size is None or expected_size <= packs.SMALL_BYTES:
+            start = start_of(data, packs.SMALL_BYTES)
+            if len(start) <= packs.SMALL_BYTES:
                 demand_size(len(start), expected_size, max_bytes)
                 return Blob(self._packer.write(start), len(start))
             data = Continued(start, data)
