@@ -29,7 +29,7 @@ from altostratus.drivers.image_store.file import FileImageStore
 from altostratus.drivers.image_store.inspect.verdict import HeaderInspector
 from altostratus.drivers.object_store.http_peer import HttpPeer
 from altostratus.drivers.object_store.rados import RadosOptions
-from altostratus.kernel import log, processors
+from altostratus.kernel import log, memory, processors
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.config import Settings
 from altostratus.kernel.host_calls import HostCalls
@@ -45,6 +45,7 @@ _KEEP_S = 30 * 86400.0
 
 def build() -> Callable[..., Iterable[bytes]]:
     """Everything of the control process; the factory that the HTTP server calls once in its worker."""
+    memory.set_up()
     paths = Paths(Path(os.environ["ALTO_STATE"]))
     settings = load_settings(paths.config)
     options = settings[CloudOptions]

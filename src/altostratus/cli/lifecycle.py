@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -39,9 +40,9 @@ def up(
     # children of a supervisor that was killed hold ports and sockets; guests are none of them
     _end_leftovers(paths)
     _check_before(paths, options)
-    _start(paths, options)
+    supervisor = _start(paths)
     if wait:
-        _wait_until_ready(paths, options)
+        _wait_until_ready(paths, options, supervisor)
         _offer_image(paths, options)
         say(f"the cloud is up: {base_url(options)}   (credentials: alto openrc, or: alto clouds-yaml)")
 
@@ -92,10 +93,10 @@ def _why_busy(address: str, port: int) -> str | None:
     return None
 
 
-def _start(paths: Paths, options: CloudOptions) -> None:
+def _start(paths: Paths) -> subprocess.Popen[bytes]:
     environment = os.environ | {"ALTO_STATE": str(paths.state)}
     with log_file(paths, "control").open("ab") as output:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "altostratus.app.supervisor"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -106,13 +107,23 @@ def _start(paths: Paths, options: CloudOptions) -> None:
         )
 
 
-def _wait_until_ready(paths: Paths, options: CloudOptions) -> None:
+def _wait_until_ready(paths: Paths, options: CloudOptions, supervisor: subprocess.Popen[bytes]) -> None:
     started = clock.monotonic()
+
+    def wait_for(ready: Callable[[], bool], words: str) -> None:
+        while not ready():
+            if clock.monotonic() - started > _READY_S:
+                fail(f"{words} after {_READY_S:.0f} s. Look at: alto logs   (files in {paths.logs})")
+            # it may have ended because another one was quicker
+            if supervisor.poll() is not None and running_pid(paths) is None:
+                fail(f"the cloud ended while starting. The reason is at the end of {log_file(paths, 'control')}")
+            time.sleep(0.03)
+
     with err.status("starting the control process ...") as shown:
-        _wait_for(lambda: _answers(options), started, paths, "the API does not answer")
+        wait_for(lambda: _answers(options), "the API does not answer")
         shown.update("waiting for the agents of this host ...")
         token, _ = log_in(paths, options)
-        _wait_for(lambda: _has_host(options, token), started, paths, "the agents do not report")
+        wait_for(lambda: _has_host(options, token), "the agents do not report")
 
 
 def _offer_image(paths: Paths, options: CloudOptions) -> None:
@@ -120,15 +131,6 @@ def _offer_image(paths: Paths, options: CloudOptions) -> None:
         register_mini_image(paths, options)
     except (ClientError, OSError) as error:
         say(f"note: the image `mini` could not be registered: {error}")
-
-
-def _wait_for(ready, started: float, paths: Paths, words: str) -> None:  # type: ignore[no-untyped-def]
-    while not ready():
-        if clock.monotonic() - started > _READY_S:
-            fail(f"{words} after {_READY_S:.0f} s. Look at: alto logs   (files in {paths.logs})")
-        if clock.monotonic() - started > 3 and running_pid(paths) is None:
-            fail(f"the cloud ended while starting. The reason is at the end of {log_file(paths, 'control')}")
-        time.sleep(0.03)
 
 
 def _answers(options: CloudOptions) -> bool:

@@ -5,7 +5,7 @@ Left alone, the system wakes each thread on a processor that is idle, so that th
 the other at every call of the system, and waits for an idle one to wake up each time. Eight clients of small objects
 are served 1.3 to 1.5 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
 
-Work that does without the lock (hashing, checksums, copies of large bodies) goes where it likes: `with anywhere():`.
+Work that does without the lock (hashing of passwords and of large uploads) goes where it likes: `with anywhere():`.
 While there is much of that, all do.
 """
 

@@ -17,7 +17,8 @@ from altostratus.drivers.image_store.inspect import DEFAULT_MAX_VIRTUAL_BYTES, i
 from altostratus.kernel.processors import anywhere
 from altostratus.kernel.turns import release_turn
 
-CHUNK_BYTES = 1 << 20
+# larger ones cost the HTTP server a question to the system each (docs/decisions/0013)
+CHUNK_BYTES = 1 << 19
 _ZEROS = bytes(CHUNK_BYTES)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _TEMPORARY_PREFIX = ".upload-"

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-import anycrc
+from isal import isal_zlib
 
 from .blob_file import DamagedError
 
@@ -45,7 +45,7 @@ _FIRST_BYTES = 4 * UNIT_BYTES
 # linux/falloc.h: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _PUNCH_HOLE = 3
 _READ_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
-_crc = anycrc.Model("CRC32").calc
+_crc = isal_zlib.crc32
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 

@@ -5,7 +5,6 @@ Never call this inside a transaction: a hash takes tens of milliseconds and 19 M
 once as there are processors; argon2 releases the interpreter lock meanwhile.
 """
 
-import ctypes
 import os
 import threading
 
@@ -16,27 +15,10 @@ from altostratus.kernel.processors import anywhere
 from altostratus.kernel.turns import release_turn
 
 LONGEST = 4096
-_M_MMAP_THRESHOLD = -3  # of malloc.h
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _slots = threading.BoundedSemaphore(max(1, os.cpu_count() or 1))
 # the hash of random bytes that nobody knows, so that a wrong name costs the same time as a wrong password
 _DECOY = "$argon2id$v=19$m=19456,t=2,p=1$PXMOfKf0XLdkNb9t8KFOuw$R1E9/Emw2j8t7Dguxkft8YCS81Igr5E9rg2Ge4LzJpg"
-
-
-def _give_memory_back() -> None:
-    """Have the C library take large blocks from the system, and return them, each time.
-
-    Left alone, glibc comes to keep the 19 MiB of a hash in every thread that ever made one: 240 MB in a process
-    with twelve threads. Other C libraries have no such knob and no such habit.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
-
-
-_give_memory_back()
 
 
 def hash_password(password: str) -> str:
