@@ -26,7 +26,7 @@ _COUNT_IN_CONTAINER = (
     .values(
         object_count=_container.c.object_count + bindparam("objects"),
         bytes_used=_container.c.bytes_used + bindparam("bytes"),
-        changes=_container.c.changes + 1,
+        changes=_container.c.changes + bindparam("changes"),
     )
 )
 _COUNT_IN_ACCOUNT = (
@@ -36,7 +36,7 @@ _COUNT_IN_ACCOUNT = (
         object_count=_account.c.object_count + bindparam("objects"),
         bytes_used=_account.c.bytes_used + bindparam("bytes"),
         container_count=_account.c.container_count + bindparam("containers"),
-        changes=_account.c.changes + 1,
+        changes=_account.c.changes + bindparam("changes"),
     )
 )
 _COUNT_BY_POLICY = (
@@ -109,7 +109,7 @@ def delete(tx: Tx, row: Row[Any]) -> None:
 
 def count(tx: Tx, container: Row[Any], objects: int, size: int) -> None:
     """Add to the counts of a container and its account, in the transaction that changes the objects."""
-    tx.change(_COUNT_IN_CONTAINER, {"key": container.id, "objects": objects, "bytes": size})
+    tx.add_up(_COUNT_IN_CONTAINER, container.id, objects=objects, bytes=size, changes=1)
     _count_in_account(tx, container, objects, size, 0)
 
 
@@ -125,10 +125,10 @@ def counts_by_policy(tx: Tx, account: Row[Any]) -> dict[int, tuple[int, int, int
 
 
 def _count_in_account(tx: Tx, container: Row[Any], objects: int, size: int, containers: int) -> None:
-    values = {"key": container.account, "objects": objects, "bytes": size, "containers": containers}
-    tx.change(_COUNT_IN_ACCOUNT, values)
+    tx.add_up(_COUNT_IN_ACCOUNT, container.account, objects=objects, bytes=size, containers=containers, changes=1)
     if not container.policy:
         return
+    values = {"key": container.account, "objects": objects, "bytes": size, "containers": containers}
     if not tx.change(_COUNT_BY_POLICY, {**values, "of_policy": container.policy}):
         tx.insert(
             PolicyCounts, account=container.account, policy=container.policy, container_count=containers,

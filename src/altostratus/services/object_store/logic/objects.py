@@ -38,9 +38,9 @@ def put(tx: Tx, container: Row[Any], values: dict[str, Any]) -> str | None:
 
     Returns the version's id, or None for an object that has none (`null`).
     """
-    now = quotas.counts_of(tx, container)
+    now = quotas.counts_of(tx, container, values["name"])
     values = {**_UNSAID, **values}
-    before = tx.find(StoredObject, container.id, values["name"])
+    before = tx.find(StoredObject, container.id, values["name"]) if now.has_object else None
     stays = before is not None and versioning.keeps(now.settings) and versioning.outlives(now.settings, before)
     replaced = 0 if before is None or stays else held_bytes(before._mapping)
     quotas.demand(tx, now, int(before is None), held_bytes(values) - replaced)

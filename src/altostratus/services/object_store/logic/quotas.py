@@ -12,31 +12,39 @@ from altostratus.kernel.db import Db, Row, Tx, table_of
 from altostratus.kernel.errors import BadRequest, TooLarge
 from altostratus.services.object_store.errors import not_found
 from altostratus.services.object_store.logic import containers
-from altostratus.services.object_store.models import Account, Container
+from altostratus.services.object_store.models import Account, Container, StoredObject
 
 BYTES, COUNT = "quota-bytes", "quota-count"
 KIND = "QuotaExceeded"
 _OF_POLICY = (f"{BYTES}-policy-", f"{COUNT}-policy-")
 _WORTH_ASKING_EARLY = 1 << 20
-_account, _container = table_of(Account).c, table_of(Container).c
+_account, _container, _object = table_of(Account).c, table_of(Container).c, table_of(StoredObject).c
 _COUNTS = (
     select(
         _container.id, _container.account, _container.name, _container.policy, _container.meta, _container.settings,
         _container.object_count, _container.bytes_used,
         _account.meta.label("account_meta"), _account.bytes_used.label("account_bytes_used"),
         _account.object_count.label("account_object_count"),
+        select(_object.name)
+        .where(_object.container_id == _container.id, _object.name == bindparam("object_name"))
+        .exists()
+        .label("has_object"),
     )
     .join(table_of(Account), _account.name == _container.account)
     .where(_container.id == bindparam("container_id"))
 )  # fmt: skip
 
 
-def counts_of(tx: Tx, container: Row[Any]) -> Row[Any]:
-    """Present counts and quotas of a container and its account. Raises NotFound for a container that is gone."""
-    row = tx.first_of(_COUNTS, {"container_id": container.id})
+def counts_of(tx: Tx, container: Row[Any], name: str = "") -> Row[Any]:
+    """Present counts and quotas of a container and its account, and whether it has an object of this name.
+
+    What this transaction has added up is only in them where there are quotas. Raises NotFound (container).
+    """
+    row = tx.first_of(_COUNTS, {"container_id": container.id, "object_name": name})
     if row is None:
         raise not_found("container", container.name)
-    return row
+    is_limited = any(map(is_of_account, (*row.meta, *row.account_meta)))
+    return counts_of(tx, container, name) if is_limited and tx.write_sums() else row
 
 
 def of_policy(name: str, policy: int) -> str:
