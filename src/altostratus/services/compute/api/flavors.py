@@ -8,6 +8,7 @@ from sqlalchemy import select
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, NotFound
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ADMIN, ANY, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -46,20 +47,16 @@ def visible_flavors(call: Call, statement: Any, listing: bool) -> Any:
 
 def list_flavors(call: Call) -> Reply:
     """Flavors the caller can use."""
-    _refuse_bad_numbers(call)
     table = table_of(FlavorRow)
     statement = select(table)
     for name, column in (("minRam", table.c.ram), ("minDisk", table.c.disk)):
         if name in call.query:
-            statement = statement.where(column >= int(call.query[name][-1]))
+            least = whole_number(call.query[name][-1])
+            if least is None:
+                raise BadRequest(f"Invalid {name} filter [{call.query[name][-1]}]. Use a whole number.")
+            statement = statement.where(column >= least)
     page = call.list_rows(statement)
     return page_reply(call, page.rows, page.more)
-
-
-def _refuse_bad_numbers(call: Call) -> None:
-    for name in ("minRam", "minDisk"):
-        if name in call.query and not call.query[name][-1].isdigit():
-            raise BadRequest(f"Invalid {name} filter [{call.query[name][-1]}]. Use a whole number.")
 
 
 def create_flavor(call: Call) -> Any:

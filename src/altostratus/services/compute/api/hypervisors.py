@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, NotFound, NotImplementedHere
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ADMIN
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -63,7 +64,7 @@ def _with_servers(call: Call) -> bool:
 
 
 def _version_number(text: str) -> int:
-    parts = [int(part) for part in text.split(".")[:3] if part.isdigit()]
+    parts = [int(part) for part in text.split(".")[:3] if part.isdecimal()]
     parts += [0] * (3 - len(parts))
     return parts[0] * 1_000_000 + parts[1] * 1_000 + parts[2]
 
@@ -155,9 +156,10 @@ def _page(call: Call, found: list[ComputeHost]) -> tuple[list[ComputeHost], list
         if marker not in keys:
             raise BadRequest(f"marker [{marker}] not found")
         found = found[keys.index(marker) + 1 :]
-    if not limit.isdigit() or len(found) <= int(limit):
+    most = whole_number(limit)
+    if most is None or len(found) <= most:
         return found, []
-    page = found[: int(limit)]
+    page = found[:most]
     href = f"{call.url_without_query()}?limit={limit}&marker={_key(call, page[-1])}" if page else ""
     return page, [{"rel": "next", "href": href}] if page else []
 

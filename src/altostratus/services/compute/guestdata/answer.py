@@ -12,6 +12,7 @@ import msgspec
 
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx
+from altostratus.kernel.numbers import whole_number
 from altostratus.services.compute.guestdata import ec2, openstack
 from altostratus.services.compute.guestdata.facts import Facts, gather
 from altostratus.services.compute.models.servers import Server
@@ -146,6 +147,7 @@ def _openstack(facts: Facts, parts: list[str]) -> tuple[bytes, str]:
 
 def _content(facts: Facts, parts: list[str]) -> tuple[bytes, str]:
     files = facts.server.personality or []
-    if len(parts) != 1 or not parts[0].isdigit() or int(parts[0]) >= len(files):
+    number = whole_number(parts[0]) if len(parts) == 1 else None
+    if number is None or number >= len(files):
         raise Missing
-    return base64.b64decode("".join(str(files[int(parts[0])].get("contents", "")).split())), "application/octet-stream"
+    return base64.b64decode("".join(str(files[number].get("contents", "")).split())), "application/octet-stream"

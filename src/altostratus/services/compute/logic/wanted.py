@@ -13,6 +13,7 @@ from altostratus.contracts.hypervisor import BaseImage, ConfigDriveSpec, DiskSpe
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.jobs import Want
+from altostratus.kernel.numbers import whole_number
 from altostratus.services.block_storage import public as block_storage
 from altostratus.services.compute.config import ComputeOptions
 from altostratus.services.compute.models.servers import BlockDevice, ConfigDrive, Server
@@ -74,8 +75,8 @@ def instance_name(server_id: str) -> str:
 
 
 def _shutdown_timeout(properties: dict[str, Any], options: ComputeOptions) -> int:
-    text = str(properties.get("os_shutdown_timeout", ""))
-    return int(text) if text.isdigit() else options.shutdown_timeout_s
+    timeout_s = whole_number(str(properties.get("os_shutdown_timeout", "")))
+    return options.shutdown_timeout_s if timeout_s is None else timeout_s
 
 
 def _rescued(disks: list[DiskSpec], devices: list[Row[Any]]) -> list[DiskSpec]:

@@ -97,8 +97,7 @@ class LdapDirectory:
         enabled = self._settings.enabled
         text = _text(attributes, self._settings.users.attributes.get("enabled"))
         if enabled.mask:
-            number = int(text) if text and text.lstrip("-").isdigit() else int(enabled.default)
-            return number & enabled.mask != enabled.mask
+            return enabled.number(text) & enabled.mask != enabled.mask
         return is_true(text or enabled.default) != enabled.invert
 
     def _enabled_dns(self, connection: Connection, found: list[Found]) -> set[str] | None:

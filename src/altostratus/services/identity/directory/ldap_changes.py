@@ -213,7 +213,7 @@ def _with_enabled(settings: LdapSettings, values: Values, now: str | None) -> di
             )
         return shown
     if enabled.mask:
-        number = int(now) if now and now.isdigit() else int(enabled.default)
+        number = enabled.number(now)
         text = str(number & ~enabled.mask if wanted else number | enabled.mask)
     else:
         text = "TRUE" if wanted != enabled.invert else "FALSE"

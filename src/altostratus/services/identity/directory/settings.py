@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from altostratus.kernel.errors import Unavailable
+from altostratus.kernel.numbers import whole_number
 
 SHORTEST_TIMEOUT_S, DEFAULT_TIMEOUT_S = 1, 5
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+")
@@ -61,6 +62,13 @@ class Enabled:
     invert: bool
     group_dn: str | None
     group_member_attribute: str
+
+    def number(self, text: str | None) -> int:
+        """For a mask. The default for what is no number, or nothing."""
+        try:
+            return int(text or self.default)
+        except ValueError:
+            return int(self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ def _entities(options: Mapping[str, Any], kind: str, unit: str, words: Iterable[
 def _enabled(options: Mapping[str, Any], users: Entities) -> Enabled:
     mask = int(options["user_enabled_mask"] or 0)
     default = str(options["user_enabled_default"])
-    if mask and not default.isdigit():
+    if mask and whole_number(default) is None:
         raise WrongSettings("[ldap] user_enabled_mask needs a whole number as user_enabled_default, for example 512.")
     group_dn = None
     if options["user_enabled_emulation"]:

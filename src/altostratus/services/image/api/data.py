@@ -17,6 +17,7 @@ from altostratus.kernel.errors import (
     RangeNotSatisfiable,
     UnsupportedMediaType,
 )
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
 from altostratus.kernel.resource.operations import Op, Reply
@@ -126,9 +127,10 @@ def _expected_size(call: Call) -> int | None:
     text = call.headers.get("X-OPENSTACK-IMAGE-SIZE") or call.headers.get("CONTENT-LENGTH")
     if not text:
         return None
-    if not text.isdigit():
+    size = whole_number(text)
+    if size is None:
         raise BadRequest(f"Invalid or missing image size in request headers: {text!r} is no whole number.")
-    return int(text)
+    return size
 
 
 def download(call: Call) -> Reply:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from altostratus.kernel.db import table_of
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ADMIN, Persona
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -62,7 +63,8 @@ def _availability(call: Call, network_ids: list[str] | None) -> list[dict[str, A
     found = call.tx.rows(networks)
     subnets = select(subnet).where(subnet.c.network_id.in_([row.id for row in found])).order_by(subnet.c.id)
     if "ip_version" in call.query:
-        subnets = subnets.where(subnet.c.ip_version.in_([int(v) for v in call.query["ip_version"] if v.isdigit()]))
+        versions = [whole_number(text) for text in call.query["ip_version"]]
+        subnets = subnets.where(subnet.c.ip_version.in_([number for number in versions if number is not None]))
     used = {
         row.subnet_id: row.number
         for row in call.tx.rows(select(taken.subnet_id, func.count().label("number")).group_by(taken.subnet_id))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
+from altostratus.kernel.numbers import whole_number
 from altostratus.services.network.errors import invalid
 from altostratus.services.network.logic import notices, quotas, rows, wants
 from altostratus.services.network.models import SecurityGroup, SecurityGroupRule
@@ -84,7 +85,7 @@ def check_protocol(protocol: Any) -> str | None:
     if protocol is None or str(protocol).lower() in ("any", ""):
         return None
     text = str(protocol).lower()
-    if text in PROTOCOLS or (text.isdigit() and int(text) <= 255):
+    if text in PROTOCOLS or ((number := whole_number(text)) is not None and number <= 255):
         return text
     raise invalid(
         f"Security group rule protocol {protocol} not supported. Only protocol values {', '.join(PROTOCOLS)} and "

@@ -4,6 +4,7 @@
 from typing import Any
 
 from altostratus.kernel.errors import BadRequest, NotFound
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import ADMIN, Persona
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.declaration import Resource
@@ -162,16 +163,14 @@ def show_usages(call: Call) -> Reply:
 def list_candidates(call: Call) -> Reply:
     version = call.version or (1, 10)
     groups = parse_groups(call)
-    limit = call.query.get("limit", [None])[-1]
-    if limit is not None and (not limit.isdigit() or int(limit) < 1):
+    limit = whole_number(call.query["limit"][-1]) if "limit" in call.query else None
+    if "limit" in call.query and not limit:
         raise BadRequest("limit must be a whole number above 0.")
     policy = call.query.get("group_policy", ["none"])[-1]
     if len([suffix for suffix in groups if suffix]) > 1 and "group_policy" not in call.query:
         raise BadRequest('The "group_policy" parameter is required when specifying more than one granular group.')
     views = candidates.view_providers(call.tx)
-    offers = candidates.list_offers(
-        views, groups, isolate=policy == "isolate", limit=int(limit) if limit is not None else None
-    )
+    offers = candidates.list_offers(views, groups, isolate=policy == "isolate", limit=limit)
     trees = {view.root_id for view in views if any(view.id in offer.allocations for offer in offers)}
     asked = {name for group in groups.values() for name in group.resources}
     summaries = {

@@ -5,6 +5,7 @@ import re
 
 from altostratus.kernel import ids
 from altostratus.kernel.errors import BadRequest
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.services.placement.logic import providers
 from altostratus.services.placement.logic.candidates import Group
@@ -17,13 +18,14 @@ def parse_resources(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in text.split(","):
         name, _, amount = part.partition(":")
-        if not name or not amount.isdigit() or int(amount) < 1:
+        units = whole_number(amount)
+        if not name or not units:
             raise BadRequest(
                 f"Badly formed resources parameter {text!r}. Expected such as VCPU:4,DISK_GB:10, whole numbers above 0."
             )
         if name in found:
             raise BadRequest(f"Duplicate resource class {name} in the resources parameter.")
-        found[name] = int(amount)
+        found[name] = units
     return found
 
 

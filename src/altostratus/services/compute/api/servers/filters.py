@@ -9,6 +9,7 @@ from sqlalchemy import Select, Text, and_, false, or_, type_coerce
 from altostratus.kernel import clock
 from altostratus.kernel.db import table_of
 from altostratus.kernel.errors import BadRequest, Forbidden
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import parse_bool
 from altostratus.services.compute.api.shared import at
@@ -209,7 +210,8 @@ def conditions(call: Call, query: dict[str, list[str]]) -> list[Any]:
             found.append(server[column] == values[0] if len(values) == 1 else server[column].in_(values))
     for name, column in _NUMBERS.items():
         if name in query:
-            found.append(server[column] == int(query[name][-1]) if query[name][-1].isdigit() else false())
+            number = whole_number(query[name][-1])
+            found.append(false() if number is None else server[column] == number)
     for name, column in _PATTERNS.items():
         if name in query:
             found.append(server[column].regexp_match(_pattern(query[name][-1])))

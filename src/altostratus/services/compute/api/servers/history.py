@@ -6,6 +6,7 @@ from typing import Any
 from altostratus.kernel import clock
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, NotFound
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.operations import Op, Reply
@@ -76,9 +77,10 @@ def list_actions(call: Call) -> Reply:
         if not places:
             raise BadRequest(f"marker [{marker}] not found")
         found = found[places[-1] + 1 :]
-    if limit and not limit.isdigit():
+    most = whole_number(limit) if limit else _LONGEST_PAGE
+    if most is None:
         raise BadRequest(f"limit must be a whole number that is not negative, not {limit!r}.")
-    size = min(int(limit or _LONGEST_PAGE), _LONGEST_PAGE)
+    size = min(most, _LONGEST_PAGE)
     page, more = found[:size], len(found) > size
     body: dict[str, Any] = {"instanceActions": [_shown(call, job) for job in page]}
     if more and page:

@@ -5,6 +5,7 @@ from typing import Any
 
 from altostratus.kernel.db import Row
 from altostratus.kernel.errors import BadRequest, Forbidden, NotFound
+from altostratus.kernel.numbers import whole_number
 from altostratus.kernel.policy import MEMBER, READER
 from altostratus.kernel.resource.call import Call
 from altostratus.kernel.resource.fields import parse_bool
@@ -83,12 +84,11 @@ def _get(call: Call) -> Row[Any]:
 def list_attachments(call: Call) -> Reply:
     """Volumes of the server, in the order of attachment."""
     rows = _volumes(call)
-    offset, limit = call.query.get("offset", ["0"])[-1], call.query.get("limit", [""])[-1]
-    if not offset.isdigit() or (limit and not limit.isdigit()):
+    offset = whole_number(call.query.get("offset", ["0"])[-1])
+    limit = whole_number(call.query.get("limit", [""])[-1] or str(len(rows)))
+    if offset is None or limit is None:
         raise BadRequest("limit and offset must be whole numbers that are not negative.")
-    rows = rows[int(offset) :]
-    if limit:
-        rows = rows[: int(limit)]
+    rows = rows[offset:][:limit]
     return Reply(200, {"volumeAttachments": [_shown(call, row) for row in rows]})
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from altostratus.kernel.cloud import Cloud
 from altostratus.kernel.db import Row, Tx, table_of
 from altostratus.kernel.errors import Conflict
+from altostratus.kernel.numbers import whole_number
 from altostratus.services.compute.config import ComputeOptions
 from altostratus.services.compute.logic import hosts
 from altostratus.services.compute.logic.scheduling.filters import FILTERS
@@ -56,8 +57,9 @@ def resources_of(tx: Tx, server: Row[Any], flavor: dict[str, Any] | None = None)
     disk = (flavor["disk"] if local_root else 0) + int(flavor.get("ephemeral") or 0) + swap_gib
     wanted = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"], "DISK_GB": disk}
     for name, value in (flavor.get("extra_specs") or {}).items():
-        if name.startswith("resources:") and str(value).isdigit():
-            wanted[name.partition(":")[2]] = int(value)
+        units = whole_number(str(value)) if name.startswith("resources:") else None
+        if units is not None:
+            wanted[name.partition(":")[2]] = units
     return {name: units for name, units in wanted.items() if units > 0}
 
 
