@@ -7,6 +7,7 @@ import subprocess
 from typing import NamedTuple
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from altostratus.app.drivers import qemu_config
@@ -59,7 +60,9 @@ def doctor() -> None:
     ]
     table = Table("", "what", "found", "for more")
     for one in findings:
-        table.add_row("[green]ok[/green]" if one.good else "[yellow]--[/yellow]", one.what, one.found, one.more)
+        table.add_row(
+            "[green]ok[/green]" if one.good else "[yellow]--[/yellow]", one.what, escape(one.found), escape(one.more)
+        )
     out.print(table)
     missing = [one for one in findings if not one.good and one.what.startswith("program")]
     raise typer.Exit(1 if missing else 0)

@@ -249,9 +249,9 @@ def status() -> None:
         shown.add_row(host["hypervisor_hostname"], kind, host["state"], str(host["running_vms"]), *used)
     out.print(shown)
     for problem in policy_problems(paths):
-        say(f"[yellow]policy:[/yellow] {problem}. Older rules stay in force until this is mended.")
+        say(f"{problem}. Older rules stay in force until this is mended.", "policy")
     for trouble in disk_troubles(paths, options):
-        say(f"[yellow]objects:[/yellow] {trouble}. See: alto ring show")
+        say(f"{trouble}. See: alto ring show", "objects")
 
 
 def _memory_mib(pid: int) -> str:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 # a file or a pipe has no edge: nothing is cut off there
 _PIPE_WIDTH = 200
@@ -15,12 +16,13 @@ err = Console(stderr=True, highlight=False)
 
 def fail(sentence: str, status: int = 1) -> NoReturn:
     """End with a sentence that says what is wrong and what to do."""
-    err.print(f"[red]alto:[/red] {sentence}", soft_wrap=True)
+    say(sentence, "alto", "red")
     raise typer.Exit(status)
 
 
-def say(sentence: str) -> None:
-    err.print(sentence, soft_wrap=True)
+def say(sentence: str, label: str = "", style: str = "yellow") -> None:
+    """As it is: brackets of options and paths are no markup. The label stands before it, in colour."""
+    err.print(Text.assemble((f"{label}: ", style) if label else "", sentence), soft_wrap=True)
 
 
 def interactive() -> bool:

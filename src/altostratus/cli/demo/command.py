@@ -5,6 +5,7 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from altostratus.app.options import base_url
@@ -41,7 +42,7 @@ def demo(
     elif error is None:
         _show(state, results)
     if error is not None:
-        say(f"[red]demo failed:[/red] {error}")
+        say(str(error), "demo failed", "red")
         say("look at: alto logs, alto status, and alto trace " + str(state.made.get("server", "ID")))
         raise typer.Exit(1)
     (err if as_json else out).print(f"demo: {len(results)} steps passed")
@@ -59,7 +60,7 @@ def _run(state: Demo, *, quiet: bool) -> tuple[list[dict[str, Any]], str | None]
         seconds = clock.monotonic() - started
         results.append({"step": words, "seconds": round(seconds, 2), "detail": detail})
         if not quiet:
-            err.print(f"  [green]ok[/green] {words} [dim]({seconds:.1f} s)[/dim] {detail}", soft_wrap=True)
+            err.print(f"  [green]ok[/green] {words} [dim]({seconds:.1f} s)[/dim] {escape(detail)}", soft_wrap=True)
     return results, None
 
 
