@@ -85,7 +85,7 @@ def check_protocol(protocol: Any) -> str | None:
     if protocol is None or str(protocol).lower() in ("any", ""):
         return None
     text = str(protocol).lower()
-    if text in PROTOCOLS or ((number := whole_number(text)) is not None and number <= 255):
+    if text in PROTOCOLS or whole_number(text) in range(256):
         return text
     raise invalid(
         f"Security group rule protocol {protocol} not supported. Only protocol values {', '.join(PROTOCOLS)} and "
