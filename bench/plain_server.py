@@ -38,18 +38,20 @@ class PlainServer:
     """`with PlainServer(files) as server: server.url`"""
 
     def __init__(self, files: Path) -> None:
-        self._work = Path(tempfile.mkdtemp(prefix="alto-nginx-"))
-        self._work.chmod(0o755)
+        self._files = files
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
-        (self._work / "nginx.conf").write_text(_CONFIG.format(work=self._work, port=self._port, files=files))
 
     def __enter__(self) -> Self:
         nginx = find_nginx()
         if nginx is None:
             raise RuntimeError("nginx is needed: apt-get install nginx-light")
+        self._work = Path(tempfile.mkdtemp(prefix="alto-nginx-"))
+        self._work.chmod(0o755)
+        config = _CONFIG.format(work=self._work, port=self._port, files=self._files)
+        (self._work / "nginx.conf").write_text(config)
         self._process = subprocess.Popen([nginx, "-c", str(self._work / "nginx.conf")], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

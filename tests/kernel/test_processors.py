@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads of a busy process share one processor, except those that do without the interpreter."""
 
+import _thread
 import errno
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -67,6 +69,43 @@ def test_threads_share_it_and_go_anywhere(shared):
     thread.join()
     everywhere = set(processors._everywhere)
     assert found == [{shared}, everywhere, everywhere, {shared}]
+
+
+@alone
+def test_threads_that_run_no_python_go_anywhere_until_they_take_part():
+    """Such as those of the HTTP server. A thread that `threading` does not know stands for one."""
+    everywhere, number = set(processors._everywhere), min(processors._everywhere)
+    asked: queue.SimpleQueue = queue.SimpleQueue()
+    answered: queue.SimpleQueue = queue.SimpleQueue()
+
+    def answer():
+        for question in iter(asked.get, None):
+            answered.put(question())
+
+    def ask(question):
+        asked.put(question)
+        return answered.get(timeout=10)
+
+    try:
+        processors._share(number)
+        _thread.start_new_thread(answer, ())
+        assert ask(where) == {number}  # it has that of who began it
+        processors._share(max(everywhere))
+        assert ask(where) == everywhere
+        ask(processors.take_part)
+        assert ask(where) == {max(everywhere)}
+        processors._share(number)
+        assert ask(where) == {number}
+    finally:
+        processors._share(None)
+        thread = ask(threading.get_native_id)
+        asked.put(None)
+    until = time.monotonic() + 10
+    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < until:
+        time.sleep(0.01)
+    processors._share(number)
+    processors._share(None)
+    assert thread not in processors._taking_part
 
 
 @alone

@@ -6,7 +6,8 @@ the other at every call of the system, and waits for an idle one to wake up each
 are served 1.3 to 1.5 times as fast when it stays where it is (`docs/decisions/0012-one-processor.md`).
 
 Work that does without the lock (hashing of passwords and of large uploads) goes where it likes: `with anywhere():`.
-While there is much of that, all do.
+While there is much of that, all do. So do threads that never run Python, such as the one that speaks with all clients:
+those that Python did not begin and that it serves nevertheless say so (`take_part`).
 """
 
 import os
@@ -43,6 +44,8 @@ class _Used:
 
 
 _threads_anywhere: dict[int, _Used] = {}
+# threads that Python did not begin
+_taking_part: set[int] = set()
 _used_anywhere_s = 0.0
 
 
@@ -64,6 +67,15 @@ def anywhere() -> Iterator[None]:
             _count(_threads_anywhere.pop(thread))
             if _present is not None:
                 _move(thread)
+
+
+def take_part() -> None:
+    """This thread, which Python did not begin, runs Python from now on."""
+    thread = threading.get_native_id()
+    with _lock:
+        _taking_part.add(thread)
+        if _present is not None:
+            _move(thread)
 
 
 def start() -> None:
@@ -120,14 +132,20 @@ def _count(used: _Used) -> None:
 
 
 def _share(number: int | None) -> None:
-    """All threads of this process, and those that they will start, but those that are anywhere."""
+    """All threads that run Python, and those that they will start, but those that are anywhere."""
     global _present
     if number == _present:
         return
     with _lock:
         _present = number
-        for name in os.listdir("/proc/self/task"):
-            _move(int(name))
+        running = {int(name) for name in os.listdir("/proc/self/task")}
+        _taking_part.intersection_update(running)
+        of_python = _taking_part | {thread.native_id for thread in threading.enumerate()}
+        for thread in running:
+            if thread in of_python:
+                _move(thread)
+            else:
+                _bind(thread, _everywhere)  # who began it may have been bound
 
 
 def _move(thread: int) -> None:

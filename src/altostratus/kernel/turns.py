@@ -16,6 +16,8 @@ import threading
 import time
 from collections import deque
 
+from altostratus.kernel import processors
+
 _USUAL = 1
 _LOOK_EVERY_S = 0.02
 # a thread that used less between two looks waits for something
@@ -30,6 +32,7 @@ class _Worker:
     __slots__ = ("clock", "has_one", "told", "turns", "used_s")
 
     def __init__(self) -> None:
+        processors.take_part()
         self.clock = time.pthread_getcpuclockid(threading.get_ident())
         self.told = threading.Lock()
         self.told.acquire()
