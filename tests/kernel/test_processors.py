@@ -108,6 +108,13 @@ def test_threads_that_run_no_python_go_anywhere_until_they_take_part():
     assert thread not in processors._taking_part
 
 
+def test_threads_that_have_ended_are_forgotten(monkeypatch):
+    monkeypatch.setattr(processors, "_MANY", 3)
+    monkeypatch.setattr(processors, "_taking_part", {0, -1, -2})  # nobody's
+    processors.take_part()
+    assert processors._taking_part == {threading.get_native_id()}
+
+
 @alone
 def test_who_is_anywhere_stays_so_while_others_move(shared):
     other = max(processors._everywhere)

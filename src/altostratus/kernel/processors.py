@@ -23,6 +23,8 @@ _LITTLE, _TAKEN = 0.3, 0.5
 _WORTH_IT = 0.25
 # of what this process uses
 _MUCH = 0.3
+# threads: more than the HTTP server has at a time
+_MANY = 4096
 
 _everywhere = frozenset(os.sched_getaffinity(0))
 _lock = threading.Lock()
@@ -44,7 +46,7 @@ class _Used:
 
 
 _threads_anywhere: dict[int, _Used] = {}
-# threads that Python did not begin
+# threads that Python did not begin; those that have ended are forgotten at times
 _taking_part: set[int] = set()
 _used_anywhere_s = 0.0
 
@@ -73,6 +75,8 @@ def take_part() -> None:
     """This thread, which Python did not begin, runs Python from now on."""
     thread = threading.get_native_id()
     with _lock:
+        if len(_taking_part) >= _MANY:
+            _taking_part.intersection_update(_running())
         _taking_part.add(thread)
         if _present is not None:
             _move(thread)
@@ -138,7 +142,7 @@ def _share(number: int | None) -> None:
         return
     with _lock:
         _present = number
-        running = {int(name) for name in os.listdir("/proc/self/task")}
+        running = _running()
         _taking_part.intersection_update(running)
         of_python = _taking_part | {thread.native_id for thread in threading.enumerate()}
         for thread in running:
@@ -146,6 +150,11 @@ def _share(number: int | None) -> None:
                 _move(thread)
             else:
                 _bind(thread, _everywhere)  # who began it may have been bound
+
+
+def _running() -> set[int]:
+    """The threads of this process."""
+    return {int(name) for name in os.listdir("/proc/self/task")}
 
 
 def _move(thread: int) -> None:
