@@ -23,7 +23,7 @@ _LITTLE, _TAKEN = 0.3, 0.5
 _WORTH_IT = 0.25
 # of what this process uses
 _MUCH = 0.3
-# threads: more than the HTTP server has at a time
+# threads: more than the HTTP server usually has at a time
 _MANY = 4096
 
 _everywhere = frozenset(os.sched_getaffinity(0))
@@ -46,7 +46,7 @@ class _Used:
 
 
 _threads_anywhere: dict[int, _Used] = {}
-# threads that Python did not begin; those that have ended are forgotten at times
+# threads that Python may not know; those that have ended are forgotten at times
 _taking_part: set[int] = set()
 _used_anywhere_s = 0.0
 
@@ -72,7 +72,7 @@ def anywhere() -> Iterator[None]:
 
 
 def take_part() -> None:
-    """This thread, which Python did not begin, runs Python from now on."""
+    """This thread runs Python from now on. Needed of those that Python did not begin, and harmless of others."""
     thread = threading.get_native_id()
     with _lock:
         if len(_taking_part) >= _MANY:

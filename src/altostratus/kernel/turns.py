@@ -32,7 +32,7 @@ class _Worker:
     __slots__ = ("clock", "has_one", "told", "turns", "used_s")
 
     def __init__(self) -> None:
-        processors.take_part()
+        processors.take_part()  # the HTTP server began it
         self.clock = time.pthread_getcpuclockid(threading.get_ident())
         self.told = threading.Lock()
         self.told.acquire()

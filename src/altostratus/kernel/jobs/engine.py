@@ -217,7 +217,7 @@ class Jobs:
             with self._db.write() as tx:
                 rows = tx.rows(statement)
                 return self._run_turns(tx, rows)
-        except Exception:
+        except Exception:  # boundary: what one job does wrong must not stop the others
             if not rows:
                 raise
             _log.exception("a pass over %d jobs failed; trying them one by one", len(rows))
